@@ -1,0 +1,1 @@
+"""aiohttp at the edge: peer and control API. Translates, never decides."""

@@ -1,0 +1,1 @@
+"""One file per noun: parses, calls, prints, exits with a documented code."""

@@ -1,0 +1,1 @@
+"""Settings: each room's own class, composed from TOML, every mistake reported at once."""

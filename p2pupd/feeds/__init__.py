@@ -1,0 +1,1 @@
+"""Where releases come from. A feed yields offers; it carries and never believes."""

@@ -1,0 +1,45 @@
+"""The contract of a feed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+from p2pupd.model.release import Release
+
+ContentOpener = Callable[[Release], BinaryIO]
+"""Opens a target's carried file at that source. Raises SourceGone, UnsafeMedia or FetchError.
+The engine reads at most the signed length from it, in a thread, and closes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A manifest bundle as some source gave it, not yet believed.
+
+    `source` is for people and logs: `usb:/media/stick`, `neighbour:abcd...`, `import:/path`.
+    `bundle` is the encoded bundle (wire.bundle). `open_content` is None where the bytes come by
+    swarm only.
+    """
+
+    source: str
+    bundle: bytes
+    open_content: ContentOpener | None = None
+
+
+class FeedListener(Protocol):
+    """Called on the event loop; must not block."""
+
+    def offer(self, offer: Offer) -> None:
+        """A source has this to offer."""
+
+    def source_gone(self, source: str) -> None:
+        """The source left; its opener will raise SourceGone from now on."""
+
+    def source_refused(self, source: str, error: Exception) -> None:
+        """The source was there but could not be read safely; `error` is an UpdateError."""
+
+
+class Feed(Protocol):
+    """One kind of source. `run` returns only when cancelled."""
+
+    async def run(self, listener: FeedListener) -> None:
+        """Watch the source and offer what it has."""

@@ -1,0 +1,1 @@
+"""The only door to the operating system: durable files, processes, clock, power, mounts."""

@@ -1,0 +1,67 @@
+"""Durable file writes: after a power cut a file is the old one or the new one, never a torn one."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from p2pupd.errors import HostError, SpaceError
+
+PRIVATE: Final = 0o600
+NO_SPACE_ERRNOS: Final = frozenset({28, 122})
+
+
+def host_error(error: OSError, doing: str) -> HostError | SpaceError:
+    """The error of our tree for a failed system call while `doing` (a clause with the path)."""
+    kind = SpaceError if error.errno in NO_SPACE_ERRNOS else HostError
+    return kind(f"cannot {doing}: {error.strerror or error}")
+
+
+def sync_directory(directory: Path) -> None:
+    """Make entries of `directory` durable (fsync of the directory itself)."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_durably(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Replace `path` by `content`, created with `mode`; fsynced with its directory on return.
+
+    Raises HostError or SpaceError, and leaves what was there.
+    """
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        temporary.unlink(missing_ok=True)
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        with open(fd, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise host_error(error, f"write {path}") from error
+
+
+def make_directory(path: Path, mode: int = 0o755) -> Path:
+    """The directory, made durably where it is missing. Raises HostError or SpaceError."""
+    try:
+        if not path.is_dir():
+            path.mkdir(mode=mode, parents=True, exist_ok=True)
+            sync_directory(path.parent)
+    except OSError as error:
+        raise host_error(error, f"make the directory {path}") from error
+    return path
+
+
+def read_bounded(path: Path, limit: int) -> bytes:
+    """The content of a file of at most `limit` bytes. Raises HostError, also when it is larger."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise host_error(error, f"read {path}") from error
+    if len(content) > limit:
+        raise HostError(f"{path} is larger than {limit} bytes")
+    return content

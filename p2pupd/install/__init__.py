@@ -1,0 +1,1 @@
+"""Into the spare slot and back. Called by the engine's handlers."""

@@ -1,0 +1,1 @@
+"""Adaptors, one file per boot environment."""

@@ -1,0 +1,1 @@
+"""Frozen nouns that every floor speaks: no I/O, no behaviour beyond reading themselves."""

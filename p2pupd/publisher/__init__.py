@@ -1,0 +1,1 @@
+"""Keys, releases, signing and sticks, on the release engineer's machine."""

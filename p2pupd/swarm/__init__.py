@@ -1,0 +1,1 @@
+"""Bytes from many: one libtorrent session. Owner of libtorrent; called by the engine's handlers."""

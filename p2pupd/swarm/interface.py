@@ -1,0 +1,55 @@
+"""The contract of the swarm: artifacts in, artifacts out, by content."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from p2pupd.model.device import ByteCounts, TransferProgress
+from p2pupd.model.ids import DeviceId
+from p2pupd.model.release import Artifact
+
+ProgressListener = Callable[[TransferProgress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SwarmPeer:
+    """A neighbour's BitTorrent end. `carries_all` is true for seeds: they ask for nothing."""
+
+    id: DeviceId
+    host: str
+    port: int
+    carries_all: bool
+
+
+class Swarm(Protocol):
+    """File `directory / artifact.pieces_root` holds the bytes; the swarm reads and writes it."""
+
+    async def run(self) -> None:
+        """Drain alerts until cancelled; then write resume data and close within the grace period.
+
+        Raises SwarmError when the session cannot listen.
+        """
+
+    async def fetch(
+        self, artifact: Artifact, directory: Path, progress: ProgressListener
+    ) -> ByteCounts:
+        """Bring all pieces, each checked against the signed root, flushed to disk on return.
+
+        Resumes from resume data beside the file without fetching verified pieces again.
+        Goes on sharing after it returns. Cancelling it stops the transfer and keeps the pieces.
+        Raises SpaceError (disk full while writing) or FetchError (disk error, damaged resume).
+        Never gives up for lack of peers.
+        """
+
+    async def share(self, artifact: Artifact, directory: Path) -> None:
+        """Offer a complete, already verified file to neighbours. Twice equals once."""
+
+    async def drop(self, artifact: Artifact) -> None:
+        """Stop sharing or fetching it; leaves the file alone. Unknown artifacts are fine."""
+
+    def set_peers(self, peers: Sequence[SwarmPeer]) -> None:
+        """The neighbours of now: connects new ones for every torrent, adapts the home pieces."""
+
+    def counts(self, artifact: Artifact) -> ByteCounts:
+        """Payload bytes of this artifact since this process first saw it."""
