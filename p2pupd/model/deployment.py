@@ -16,7 +16,6 @@ class Phase(StrEnum):
     WAITING = "waiting"
     INSTALLING = "installing"
     ARMED = "armed"
-    ACTIVATED = "activated"
     TRIAL = "trial"
     CONFIRMED = "confirmed"
     REVERTING = "reverting"

@@ -1,0 +1,91 @@
+"""One step of a deployment: a record and an event in, a record and commands out. Total and pure."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from p2pupd.core import admission
+from p2pupd.core.transitions import TABLE, Row
+from p2pupd.model import events as on
+from p2pupd.model.commands import Command
+from p2pupd.model.deployment import Deployment, Phase
+
+Step = tuple[Deployment, tuple[Command, ...]]
+
+
+def step(record: Deployment, event: on.Event, now: float) -> Step:
+    """What the deployment becomes at `now` (Unix seconds), and what is to be done for it.
+
+    An event that does not belong to the record's phase is out of date: the same record comes back
+    with no commands. Never raises.
+    """
+    row = _row(record, event)
+    if row is None:
+        return record, ()
+    attempt = record.attempt + 1 if row.again else _attempt(record, row)
+    after = record.to(row.to, now, attempt=attempt, **_facts(record, event, row))
+    return after, tuple(command(after.id, after.attempt) for command in row.do)
+
+
+def _row(record: Deployment, event: on.Event) -> Row | None:
+    if event.deployment != record.id:
+        return None
+    rows = (row for row in TABLE if row.phase is record.phase and isinstance(event, row.event))
+    return next(
+        (row for row in rows if row.condition is None or row.condition(record, event)), None
+    )
+
+
+def _attempt(record: Deployment, row: Row) -> int:
+    """Repeats are counted as long as the phase stays."""
+    return record.attempt if row.to is record.phase else 0
+
+
+def _facts(record: Deployment, event: on.Event, row: Row) -> dict[str, Any]:
+    """What the event teaches the record beyond its phase."""
+    match event:
+        case on.OfferVerified(release=release):
+            return {"release": release}
+        case on.OfferRejected() | on.CommandFailed():
+            return {"reason": event.reason, "detail": event.detail, "code": event.code}
+        case on.FactsGathered() if row.to is Phase.REFUSED and record.release is not None:
+            refusal = admission.refusal(record.release, event.facts)
+            return {} if refusal is None else refusal.fields()
+        case on.TurnHeld() | on.HealthFailed():
+            return {"reason": event.reason, "detail": event.detail}
+        case on.NewerRelease() | on.CancelWanted() | on.RollbackWanted():
+            return {"reason": _SLUGS[type(event)], "detail": event.detail}
+        case on.Written(slot=slot, previous_slot=previous):
+            return {"slot": slot, "previous_slot": previous}
+        case on.HealthPassed():
+            return {"healthy": True}
+        case on.Booted() if row.to is Phase.REVERTING and not record.reason:
+            return {"reason": "trial-failed", "detail": _why_reverting(record, event)}
+        case on.TurnTaken() | on.Fetched() | on.Committed():
+            return {"reason": "", "detail": "", "code": 0}
+        case _:
+            return {}
+
+
+_SLUGS = {
+    on.NewerRelease: "superseded",
+    on.CancelWanted: "cancelled",
+    on.RollbackWanted: "rollback-wanted",
+}
+
+
+def _why_reverting(record: Deployment, event: on.Booted) -> str:
+    facts = event.facts
+    if facts.booted == record.slot:
+        return f"slot {record.slot} ran, but its daemon did not stay up long enough to prove it"
+    return f"slot {record.slot} was tried and slot {facts.booted} came up instead"
+
+
+def diagram(rows: Iterable[Row] = TABLE) -> str:
+    """The table as a Mermaid state diagram."""
+    lines = ["stateDiagram-v2", "    [*] --> offered"]
+    for row in rows:
+        name = row.event.__name__ + (f" [{row.when}]" if row.when else "")
+        does = " / " + ", ".join(command.__name__ for command in row.do) if row.do else ""
+        lines.append(f"    {row.phase} --> {row.to}: {name}{does}")
+    ends = sorted({row.to for row in rows if row.to.ended})
+    return "\n".join(lines + [f"    {end} --> [*]" for end in ends])

@@ -1,0 +1,37 @@
+"""After a start: what each open deployment does first. The journal said how far it came."""
+
+from dataclasses import replace
+from typing import Final
+
+from p2pupd.core.transitions import MAX_ATTEMPTS
+from p2pupd.model import commands as do
+from p2pupd.model import events as on
+from p2pupd.model.deployment import Deployment, Phase
+
+_FIRST: Final[dict[Phase, type[do.Command]]] = {
+    Phase.VERIFIED: do.GatherFacts,
+    Phase.FETCHING: do.Fetch,
+    Phase.READY: do.AskTurn,
+    Phase.WAITING: do.AskTurn,
+    Phase.INSTALLING: do.WriteSlot,
+    Phase.ARMED: do.ReadBoot,
+    Phase.TRIAL: do.ReadBoot,
+    Phase.REVERTING: do.ReadBoot,
+}
+
+
+def recover(record: Deployment) -> tuple[Deployment, do.Command | on.Event]:
+    """The record to journal and the first command, or the first event, of an open deployment.
+
+    An offer's bytes do not survive a power cut, so OFFERED is cancelled and offered again by its
+    source. Writing a slot counts as an attempt: a device that dies of it stops trying.
+    """
+    if record.phase is Phase.OFFERED:
+        return record, on.CancelWanted(record.id, "stopped before it was verified")
+    if record.phase is Phase.INSTALLING:
+        record = replace(record, attempt=record.attempt + 1)
+        if record.attempt >= MAX_ATTEMPTS:
+            return record, on.CommandFailed(
+                record.id, "interrupted", "writing the slot was interrupted too often", 1
+            )
+    return record, _FIRST[record.phase](record.id, record.attempt)
