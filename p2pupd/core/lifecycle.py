@@ -29,10 +29,11 @@ def step(record: Deployment, event: on.Event, now: float) -> Step:
 def _row(record: Deployment, event: on.Event) -> Row | None:
     if event.deployment != record.id:
         return None
-    rows = (row for row in TABLE if row.phase is record.phase and isinstance(event, row.event))
-    return next(
-        (row for row in rows if row.condition is None or row.condition(record, event)), None
-    )
+    for row in TABLE:
+        here = row.phase is record.phase and isinstance(event, row.event)
+        if here and (row.condition is None or row.condition(record, event)):
+            return row
+    return None
 
 
 def _attempt(record: Deployment, row: Row) -> int:

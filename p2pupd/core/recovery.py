@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from p2pupd.core.transitions import MAX_ATTEMPTS
+from p2pupd.errors import FetchError, SpaceError
 from p2pupd.model import commands as do
 from p2pupd.model import events as on
 from p2pupd.model.deployment import Deployment, Phase
@@ -35,3 +36,13 @@ def recover(record: Deployment) -> tuple[Deployment, do.Command | on.Event]:
                 record.id, "interrupted", "writing the slot was interrupted too often", 1
             )
     return record, _FIRST[record.phase](record.id, record.attempt)
+
+
+def proved_bad(record: Deployment) -> bool:
+    """Would the same release end the same way here? Then it is remembered and not tried again.
+
+    Lack of space and bytes that could not be had say nothing about the release.
+    """
+    if record.phase is Phase.REVERTED:
+        return True
+    return record.phase is Phase.FAILED and record.code not in (SpaceError.code, FetchError.code)

@@ -1,0 +1,166 @@
+"""The control API: HTTP over a Unix socket, JSON bodies, for the command line of this machine.
+
+`GET /v1/status` · `GET /v1/peers` · `GET /v1/history` · `POST /v1/check` · `POST /v1/approve` ·
+`POST /v1/rollback` · `POST /v1/import` · `POST /v1/export`. The last two answer with JSON lines:
+`{"progress": ...}` while it works, then one `{"result": ...}` or `{"error": ...}`. An error body is
+`{"error": {"code", "reason", "message"}}` with the exit code of the command line.
+
+Who may call is decided by the socket's mode (0660) and its group.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from aiohttp import web
+
+from p2pupd.errors import UpdateError, UsageError
+
+Json = dict[str, Any]
+BODY_LIMIT: Final = 64 * 1024
+HISTORY_LIMIT: Final = 1000
+
+
+class Controls(Protocol):
+    """What the daemon lets its operator do. Every method may raise UpdateError."""
+
+    async def status(self) -> Json:
+        """The picture that `p2pupd status` prints."""
+
+    async def peers(self) -> list[Json]:
+        """The neighbours of now."""
+
+    async def history(self, limit: int) -> list[Json]:
+        """The newest lines of the device's history, oldest first."""
+
+    async def check(self) -> str:
+        """Ask every source again."""
+
+    async def approve(self, release: int | None, again: bool) -> str:
+        """Consent to an installation."""
+
+    async def rollback(self) -> str:
+        """Go back to the previous slot."""
+
+    def import_from(self, path: Path) -> AsyncIterator[Json]:
+        """Yield progress, then the result."""
+
+    def export_to(self, path: Path) -> AsyncIterator[Json]:
+        """Yield progress, then the result."""
+
+
+def control_app(controls: Controls) -> web.Application:
+    """The application; daemon.py binds it to the socket."""
+    app = web.Application(client_max_size=BODY_LIMIT, middlewares=[_errors])
+
+    async def status(_: web.Request) -> web.Response:
+        return web.json_response(await controls.status())
+
+    async def peers(_: web.Request) -> web.Response:
+        return web.json_response(await controls.peers())
+
+    async def history(request: web.Request) -> web.Response:
+        limit = _integer(dict(request.query), "limit") or 100
+        return web.json_response(await controls.history(max(1, min(limit, HISTORY_LIMIT))))
+
+    async def check(_: web.Request) -> web.Response:
+        return web.json_response({"said": await controls.check()})
+
+    async def approve(request: web.Request) -> web.Response:
+        body = await _body(request)
+        release = _integer(body, "release")
+        said = await controls.approve(release, body.get("again") is True)
+        return web.json_response({"said": said})
+
+    async def rollback(_: web.Request) -> web.Response:
+        return web.json_response({"said": await controls.rollback()})
+
+    app.add_routes(
+        [
+            web.get("/v1/status", status),
+            web.get("/v1/peers", peers),
+            web.get("/v1/history", history),
+            web.post("/v1/check", check),
+            web.post("/v1/approve", approve),
+            web.post("/v1/rollback", rollback),
+            web.post("/v1/import", _streamed(controls.import_from)),
+            web.post("/v1/export", _streamed(controls.export_to)),
+        ]
+    )
+    return app
+
+
+def _streamed(
+    work: Callable[[Path], AsyncIterator[Json]],
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        path = (await _body(request)).get("path")
+        if not isinstance(path, str) or not path.startswith("/"):
+            raise UsageError('the body must be {"path": "/an/absolute/path"}')
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        try:
+            async for line in work(Path(path)):
+                await response.write(_line(line))
+        except UpdateError as error:
+            await response.write(_line(_error(error)))
+        await response.write_eof()
+        return response
+
+    return handler
+
+
+@web.middleware
+async def _errors(
+    request: web.Request,
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except UpdateError as error:
+        return web.json_response(_error(error), status=409)
+
+
+def _error(error: UpdateError) -> Json:
+    return {"error": {"code": error.code, "reason": error.reason, "message": str(error)}}
+
+
+def _line(value: Json) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode() + b"\n"
+
+
+async def _body(request: web.Request) -> Json:
+    try:
+        body = await request.json() if request.can_read_body else {}
+    except ValueError as error:
+        raise UsageError(f"the body is not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise UsageError("the body must be a JSON object")
+    return body
+
+
+def _integer(body: Json, key: str) -> int | None:
+    value = body.get(key)
+    if value is None:
+        return None
+    try:
+        return int(value)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{key} must be a whole number, not {value!r}") from error
+
+
+async def serve_socket(app: web.Application, path: Path, mode: int) -> None:
+    """Serve on the Unix socket until cancelled; a stale socket file is replaced."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        await web.UnixSite(runner, str(path)).start()
+        path.chmod(mode)
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
+        path.unlink(missing_ok=True)

@@ -1,0 +1,75 @@
+"""What this device carries for others, beyond what it installs itself."""
+
+from dataclasses import replace
+
+from p2pupd.engine.content import Content, Note
+from p2pupd.engine.messages import OfferOutcome, Ticket
+from p2pupd.engine.tasks import Tasks
+from p2pupd.errors import FetchError, SourceGone, UpdateError
+from p2pupd.model.device import Role
+from p2pupd.model.release import Manifest, Release
+
+
+class Carrier:
+    """A seed carries the whole manifest; every device carries what is on a stick put into it.
+
+    A leech takes from a stick only what it installs.
+    """
+
+    def __init__(self, content: Content, role: Role, tasks: Tasks, note: Note) -> None:
+        self._content = content
+        self._role = role
+        self._tasks = tasks
+        self._note = note
+
+    def manifest_accepted(self, manifest: Manifest, ticket: Ticket | None) -> None:
+        """A manifest without a stick: a seed asks the swarm for everything in it."""
+        if ticket is not None:
+            ticket.finish(_outcome(manifest, ticket))
+        if self._role is Role.SEED:
+            for release in manifest.releases:
+                name = f"carry {release.artifact.sha256[:12]}"
+                self._tasks.start(name, self._carry(release))
+
+    def stick_came(self, manifest: Manifest, source: str, ticket: Ticket | None) -> None:
+        """A stick is in: copy what it has, this device's own release first."""
+        own = ticket.chosen if ticket is not None else None
+        releases = sorted(manifest.releases, key=lambda each: each != own)
+        if self._role is Role.LEECH:
+            releases = [each for each in releases if each == own]
+        self._tasks.start(f"copy {source}", self._copy(manifest, source, releases, ticket))
+
+    async def _carry(self, release: Release) -> None:
+        try:
+            await self._content.ensure(release)
+        except UpdateError as error:
+            self._note("carry.failed", release=release.label, reason=error.reason)
+
+    async def _copy(
+        self, manifest: Manifest, source: str, releases: list[Release], ticket: Ticket | None
+    ) -> None:
+        carried: list[Release] = []
+        lost: list[tuple[Release, UpdateError]] = []
+        for release in releases:
+            try:
+                await self._content.take_from(source, release)
+                carried.append(release)
+            except SourceGone as error:
+                lost.append((release, error))
+                break
+            except UpdateError as error:
+                if not (isinstance(error, FetchError) and error.reason == "not-on-stick"):
+                    lost.append((release, error))
+        self._note(
+            "stick.done" if not lost else "stick.incomplete",
+            source=source,
+            carried=str(len(carried)),
+            lost="; ".join(f"{release.label}: {error}" for release, error in lost),
+        )
+        if ticket is not None:
+            outcome = _outcome(manifest, ticket)
+            ticket.finish(replace(outcome, carried=tuple(carried), lost=tuple(lost)))
+
+
+def _outcome(manifest: Manifest, ticket: Ticket) -> OfferOutcome:
+    return OfferOutcome(manifest, ticket.chosen, ticket.refusal)

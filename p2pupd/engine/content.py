@@ -1,0 +1,266 @@
+"""Brings artifacts into the store: from a stick where one is in, from the swarm otherwise.
+
+One transfer per artifact, however many want it. A stick that is pulled is waited for, with the
+swarm tried meanwhile; a stick that lies is not asked again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from p2pupd.engine.tasks import Signal, Tasks, either, unless
+from p2pupd.errors import ContentError, FetchError, SourceGone, TrustError, UpdateError
+from p2pupd.feeds.interface import ContentOpener
+from p2pupd.model.device import ByteCounts, TransferProgress
+from p2pupd.model.ids import Sha256
+from p2pupd.model.release import Artifact, Release
+from p2pupd.store.interface import Store
+from p2pupd.swarm.interface import Swarm
+
+log = logging.getLogger(__name__)
+
+
+class TransferState(StrEnum):
+    IMPORTING = "importing"
+    FETCHING = "fetching"
+    COMPLETE = "complete"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+@dataclass(slots=True)
+class Transfer:
+    """Where one artifact stands. `refused` holds what each source could not deliver, and why."""
+
+    release: Release
+    state: TransferState = TransferState.FETCHING
+    source: str = ""
+    progress: TransferProgress = field(default_factory=lambda: TransferProgress(0, 0))
+    usb: int = 0
+    error: UpdateError | None = None
+    refused: dict[str, UpdateError] = field(default_factory=dict)
+    users: int = 0
+    task: asyncio.Task[None] | None = None
+    changed: Signal = field(default_factory=Signal)
+    stopped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    name: str
+    open_content: ContentOpener
+
+
+Note = Callable[..., None]
+"""note(event, **fields): a line for the log and the device's history."""
+
+
+class Content:
+    """The engine's one way to payload bytes."""
+
+    def __init__(self, store: Store, swarm: Swarm, tasks: Tasks, note: Note) -> None:
+        self._store = store
+        self._swarm = swarm
+        self._tasks = tasks
+        self._note = note
+        self._sources: dict[str, Source] = {}
+        self._transfers: dict[Sha256, Transfer] = {}
+
+    def source_came(self, name: str, open_content: ContentOpener) -> None:
+        """A stick is in: transfers that wait may use it; it gets a new chance."""
+        self._sources[name] = Source(name, open_content)
+        for transfer in self._transfers.values():
+            transfer.refused.pop(name, None)
+            transfer.changed.fire()
+
+    def source_left(self, name: str) -> None:
+        """The stick was pulled."""
+        if self._sources.pop(name, None) is not None:
+            for transfer in self._transfers.values():
+                transfer.changed.fire()
+
+    def transfers(self) -> tuple[Transfer, ...]:
+        """Every transfer since the start, running or ended."""
+        return tuple(self._transfers.values())
+
+    def counts(self, artifact: Artifact) -> ByteCounts:
+        """Payload bytes by source of one artifact since the start."""
+        swarm = self._swarm.counts(artifact)
+        transfer = self._transfers.get(artifact.sha256)
+        usb = transfer.usb if transfer else 0
+        return ByteCounts(
+            lan=swarm.lan, usb=usb, sent=swarm.sent, wasted=swarm.wasted, uplink=swarm.uplink
+        )
+
+    async def share_all(self) -> None:
+        """Offer every verified object to the neighbours."""
+        for each in await asyncio.to_thread(self._store.objects):
+            if each.verified:
+                await self._swarm.share(each.artifact, each.path.parent)
+
+    async def ensure(self, release: Release) -> None:
+        """The artifact is in the store, verified and shared. Waits for a source as long as needed.
+
+        Raises SpaceError, ContentError (the swarm's file is not what was signed), HostError.
+        """
+        async with _Use(self, release) as transfer:
+            await _finished(transfer)
+
+    async def take_from(self, source: str, release: Release) -> None:
+        """The same, but gives up with the source's error when `source` cannot deliver."""
+        async with _Use(self, release) as transfer:
+            while not await _ended_or_changed(transfer):
+                if source in transfer.refused:
+                    raise transfer.refused[source]
+                if source not in self._sources:
+                    raise SourceGone(f"{source} was removed before {release.label} was copied")
+            await _finished(transfer)
+
+    def begin(self, release: Release) -> Transfer:
+        """The running transfer of this artifact, started if there is none."""
+        sha256 = release.artifact.sha256
+        transfer = self._transfers.get(sha256)
+        if transfer is None or transfer.task is None or transfer.task.done():
+            usb = transfer.usb if transfer else 0
+            transfer = Transfer(release, usb=usb)
+            transfer.progress = TransferProgress(0, release.artifact.length)
+            self._transfers[sha256] = transfer
+            transfer.task = self._tasks.start(f"transfer {sha256[:12]}", self._run(transfer))
+        return transfer
+
+    async def _run(self, transfer: Transfer) -> None:
+        try:
+            await self._bring(transfer)
+            transfer.state = TransferState.COMPLETE
+        except UpdateError as error:
+            transfer.error = error
+            transfer.state = TransferState.FAILED
+            self._note("transfer.failed", reason=error.reason, detail=str(error))
+        except asyncio.CancelledError:
+            transfer.stopped = True
+            transfer.state = TransferState.INTERRUPTED
+            raise
+        finally:
+            transfer.changed.fire()
+
+    async def _bring(self, transfer: Transfer) -> None:
+        artifact = transfer.release.artifact
+        found = await asyncio.to_thread(self._store.find, artifact.sha256)
+        if found is None or not found.verified:
+            directory = await asyncio.to_thread(self._store.place, artifact)
+            while not await self._try_once(transfer, directory):
+                continue
+        else:
+            directory = found.path.parent
+        await self._swarm.share(artifact, directory)
+        transfer.progress = TransferProgress(
+            artifact.length, artifact.length, self.counts(artifact), transfer.progress.peers
+        )
+
+    async def _try_once(self, transfer: Transfer, directory: Path) -> bool:
+        source = self._source_for(transfer)
+        if source is None:
+            return await self._from_swarm(transfer, directory)
+        try:
+            await self._from_source(transfer, source)
+        except SourceGone as error:
+            self._gone(transfer, source, error)
+            return False
+        except (TrustError, ContentError, FetchError) as error:
+            transfer.refused[source.name] = error
+            transfer.changed.fire()
+            self._note("source.refused", source=source.name, reason=error.reason, detail=str(error))
+            return False
+        return True
+
+    def _source_for(self, transfer: Transfer) -> Source | None:
+        usable = (each for each in self._sources.values() if each.name not in transfer.refused)
+        return next(usable, None)
+
+    def _gone(self, transfer: Transfer, source: Source, error: SourceGone) -> None:
+        transfer.state = TransferState.INTERRUPTED
+        self._sources.pop(source.name, None)
+        self._note(
+            "source.gone",
+            source=source.name,
+            release=transfer.release.label,
+            done=str(transfer.progress.done),
+            detail=f"{error}; goes on when it is back",
+        )
+
+    async def _from_source(self, transfer: Transfer, source: Source) -> None:
+        artifact = transfer.release.artifact
+        transfer.state = TransferState.IMPORTING
+        transfer.source = source.name
+        await self._swarm.drop(artifact)
+        before = transfer.usb
+
+        def copied(done: int) -> None:
+            if transfer.stopped:
+                raise FetchError("the transfer was stopped")
+            transfer.progress = TransferProgress(done, artifact.length)
+            transfer.usb = max(transfer.usb, before + done)
+
+        await asyncio.to_thread(
+            self._store.import_from,
+            artifact,
+            lambda: source.open_content(transfer.release),
+            copied,
+        )
+        self._note("source.copied", source=source.name, release=transfer.release.label)
+
+    async def _from_swarm(self, transfer: Transfer, directory: Path) -> bool:
+        """True when the swarm brought it; False when a source turned up that is better."""
+        transfer.state = TransferState.FETCHING
+        transfer.source = "lan"
+
+        def came(progress: TransferProgress) -> None:
+            transfer.progress = progress
+
+        artifact = transfer.release.artifact
+        fetch = self._swarm.fetch(artifact, directory, came)
+
+        def better() -> bool:
+            return transfer.progress.rate == 0 and self._source_for(transfer) is not None
+
+        if not await unless(better, transfer.changed, fetch):
+            return False
+        await asyncio.to_thread(self._store.verify, artifact)
+        return True
+
+
+class _Use:
+    """Counts who wants a transfer; the last one to leave an unfinished one stops it."""
+
+    def __init__(self, content: Content, release: Release) -> None:
+        self._transfer = content.begin(release)
+
+    async def __aenter__(self) -> Transfer:
+        self._transfer.users += 1
+        return self._transfer
+
+    async def __aexit__(self, *_: object) -> None:
+        self._transfer.users -= 1
+        task = self._transfer.task
+        if self._transfer.users == 0 and task is not None and not task.done():
+            self._transfer.stopped = True
+            task.cancel()
+
+
+async def _finished(transfer: Transfer) -> None:
+    assert transfer.task is not None
+    await asyncio.wait([transfer.task])
+    if transfer.error is not None:
+        raise transfer.error
+    if transfer.stopped:
+        raise FetchError("the transfer was stopped", reason="stopped")
+
+
+async def _ended_or_changed(transfer: Transfer) -> bool:
+    """Wait for news of the transfer; true when it has ended."""
+    assert transfer.task is not None
+    await either(transfer.task, transfer.changed)
+    return transfer.task.done()

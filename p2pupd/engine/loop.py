@@ -1,0 +1,399 @@
+"""The law of the engine: take one event, step the record, journal it, then act. One writer.
+
+Everything that changes a deployment passes through `Engine.run`; the rest of the daemon only puts
+messages into its inbox and reads its reports.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from p2pupd.core import admission, lifecycle, recovery
+from p2pupd.core.admission import Refusal
+from p2pupd.core.backoff import delay
+from p2pupd.engine.carrying import Carrier
+from p2pupd.engine.content import Content
+from p2pupd.engine.handlers import Handlers
+from p2pupd.engine.messages import (
+    Approve,
+    BundleBelieved,
+    OfferCame,
+    OfferOutcome,
+    Reconsider,
+    RollBackAsked,
+    Ticket,
+)
+from p2pupd.engine.parts import Parts
+from p2pupd.engine.settings import DeviceSettings
+from p2pupd.engine.tasks import Tasks
+from p2pupd.errors import (
+    DowngradeError,
+    FetchError,
+    NothingToDo,
+    SpaceError,
+    UpdateError,
+    UsageError,
+)
+from p2pupd.feeds.interface import Offer
+from p2pupd.journal.interface import HistoryEntry
+from p2pupd.model import commands as do
+from p2pupd.model import events as on
+from p2pupd.model.deployment import Deployment, Phase
+from p2pupd.model.device import DeviceFacts
+from p2pupd.model.ids import DeploymentId, ManifestDigest, Sha256
+from p2pupd.model.release import Manifest, Release
+from p2pupd.wire import bundle as wire_bundle
+
+log = logging.getLogger(__name__)
+
+_REVERTIBLE: Final = (Phase.ARMED, Phase.TRIAL)
+_LOOK_BACK: Final = 200
+
+Message = on.Event | BundleBelieved | OfferCame | Reconsider | Approve | RollBackAsked
+
+
+class Engine:
+    """Owns every deployment of this device. Construct with its parts, then `run`."""
+
+    def __init__(self, parts: Parts, settings: DeviceSettings) -> None:
+        self._parts = parts
+        self._settings = settings
+        self._inbox: asyncio.Queue[Message] = asyncio.Queue()
+        self._records: dict[DeploymentId, Deployment] = {}
+        self._working: dict[DeploymentId, asyncio.Task[None]] = {}
+        self._tickets: dict[DeploymentId, Ticket] = {}
+        self.manifest: Manifest | None = None
+        self.latest: Deployment | None = None
+        self.content: Content
+        self.carrier: Carrier
+        self.handlers: Handlers
+        self._tasks: Tasks
+        self.ready = asyncio.Event()
+
+    # -- what the rest of the daemon may ask for -------------------------------------------------
+
+    def offer(self, offer: Offer) -> Ticket:
+        """Take an offer in; the ticket tells what becomes of it."""
+        ticket = Ticket(asyncio.get_running_loop().create_future())
+        self._inbox.put_nowait(OfferCame(offer, ticket))
+        return ticket
+
+    def reconsider(self) -> None:
+        """Look again whether something can be installed now."""
+        self._inbox.put_nowait(Reconsider())
+
+    async def approve(self, release: int | None, again: bool) -> str:
+        """The operator's consent. Raises NothingToDo when nothing waits for it."""
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._inbox.put_nowait(Approve(release, again, answer))
+        return await answer
+
+    async def roll_back(self) -> str:
+        """Go back to the previous slot. Raises NothingToDo or UsageError when there is no way."""
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._inbox.put_nowait(RollBackAsked(answer))
+        return await answer
+
+    def note(self, event: str, **fields: str) -> None:
+        """A line for the log and the device's durable history."""
+        log.info("%s %s", event, " ".join(f'{key}="{value}"' for key, value in fields.items()))
+        entry = HistoryEntry(self._now(), event, fields)
+        self._tasks.start("note", asyncio.to_thread(self._parts.journal.note, entry))
+
+    # -- the law ---------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Recover, then take messages until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._tasks = Tasks(group)
+            self.content = Content(self._parts.store, self._parts.swarm, self._tasks, self.note)
+            self.carrier = Carrier(self.content, self._settings.role, self._tasks, self.note)
+            self.handlers = Handlers(self._parts, self._settings, self.content)
+            await self._start()
+            while True:
+                await self._take(await self._inbox.get())
+
+    async def _start(self) -> None:
+        self.manifest = await asyncio.to_thread(self._parts.verifier.current)
+        newest = await asyncio.to_thread(self._parts.journal.deployments, 1)
+        self.latest = newest[0] if newest else None
+        open_records = await asyncio.to_thread(self._parts.journal.open_deployments)
+        await self._protect()
+        await self.content.share_all()
+        for journaled in open_records:
+            record, first = recovery.recover(journaled)
+            self.note("deployment.recovered", id=record.id, phase=record.phase)
+            self._records[record.id] = record
+            if record is not journaled:
+                await asyncio.to_thread(self._parts.journal.record, record)
+            if isinstance(first, on.Event):
+                self._inbox.put_nowait(first)
+            else:
+                self._act(first)
+        if self.manifest is not None:
+            self._parts.announce(ManifestDigest(self.manifest.digest))
+            self.carrier.manifest_accepted(self.manifest, None)
+        self._tasks.start("recheck", self._recheck())
+        self.reconsider()
+        self.ready.set()
+
+    async def _recheck(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.recheck)
+            self.reconsider()
+
+    async def _take(self, message: Message) -> None:
+        match message:
+            case on.OfferRejected() if message.deployment in self._tickets:
+                refusal = Refusal(message.reason, message.detail, message.code)
+                self._tickets[message.deployment].finish(OfferOutcome(refusal=refusal))
+                await self._step(message)
+            case on.Event():
+                await self._step(message)
+            case BundleBelieved():
+                await self._believe(message)
+            case OfferCame():
+                await self._offered(message)
+            case Reconsider():
+                await self._reconsider()
+            case Approve():
+                await self._answer(message.answer, self._approve(message))
+            case RollBackAsked():
+                await self._answer(message.answer, self._roll_back())
+
+    async def _step(self, event: on.Event) -> None:
+        record = self._records.get(event.deployment)
+        if record is None:
+            return
+        after, commands = lifecycle.step(record, event, self._now())
+        if after is record:
+            return
+        await self._journal(after)
+        for command in commands:
+            self._act(command)
+        if after.phase is not record.phase:
+            self._log_phase(after)
+            if after.phase.ended:
+                await self._ended(after)
+
+    async def _journal(self, record: Deployment) -> None:
+        await asyncio.to_thread(self._parts.journal.record, record)
+        self._records[record.id] = record
+        self.latest = record
+
+    def _act(self, command: do.Command) -> None:
+        if isinstance(command, do.StopFetch):
+            working = self._working.pop(command.deployment, None)
+            if working is not None:
+                working.cancel()
+            return
+        name = f"{type(command).__name__} {command.deployment}"
+        self._working[command.deployment] = self._tasks.start(name, self._carry_out(command))
+
+    async def _carry_out(self, command: do.Command) -> None:
+        await asyncio.sleep(delay(command.attempt, random.random()))  # noqa: S311 - spreads retries
+        record = self._records[command.deployment]
+        try:
+            result = await self.handlers.carry_out(record, command)
+        except UpdateError as error:
+            transient = isinstance(error, (FetchError, SpaceError))
+            log.warning("command.failed id=%s reason=%s error=%s", record.id, error.reason, error)
+            result = on.CommandFailed(record.id, error.reason, str(error), error.code, transient)
+        if result is not None:
+            self._inbox.put_nowait(result)
+
+    # -- offers ----------------------------------------------------------------------------------
+
+    async def _offered(self, message: OfferCame) -> None:
+        offer, ticket = message.offer, message.ticket
+        digest = wire_bundle.digest(offer.bundle)
+        if offer.open_content is not None:
+            self.content.source_came(offer.source, offer.open_content)
+        if self.manifest is not None and self.manifest.digest == digest:
+            self._inform(ticket, await self._choose(self.manifest))
+            self._carry(self.manifest, offer, ticket)
+            self.reconsider()
+            return
+        record = await self._new_record(offer, digest)
+        self._tickets[record.id] = ticket
+        self._act(do.VerifyOffer(record.id, 0))
+
+    async def _new_record(self, offer: Offer, digest: ManifestDigest) -> Deployment:
+        number = await asyncio.to_thread(self._parts.journal.next_deployment_id)
+        now = self._now()
+        record = Deployment(number, Phase.OFFERED, offer.source, digest, now, now)
+        self.handlers.offers[number] = offer
+        await self._journal(record)
+        return record
+
+    async def _believe(self, message: BundleBelieved) -> None:
+        manifest, offer = message.manifest, self.handlers.offers[message.deployment]
+        new = self.manifest is None or self.manifest.digest != manifest.digest
+        self.manifest = manifest
+        for warning in manifest.warnings:
+            self.note("manifest.warning", detail=warning)
+        ticket = self._tickets.get(message.deployment)
+        choice = await self._choose(manifest)
+        self._inform(ticket, choice)
+        if new:
+            self.note("manifest.accepted", digest=manifest.digest[:16], source=offer.source)
+        self._carry(manifest, offer, ticket)
+        if new:
+            self._parts.announce(ManifestDigest(manifest.digest))
+        await self._decide(message.deployment, choice)
+
+    def _inform(self, ticket: Ticket | None, choice: Release | Refusal) -> None:
+        if ticket is None:
+            return
+        if isinstance(choice, Refusal):
+            ticket.refusal = choice
+        else:
+            ticket.chosen = choice
+
+    def _carry(self, manifest: Manifest, offer: Offer, ticket: Ticket | None) -> None:
+        if offer.open_content is None:
+            self.carrier.manifest_accepted(manifest, ticket)
+        else:
+            self.carrier.stick_came(manifest, offer.source, ticket)
+
+    async def _choose(self, manifest: Manifest) -> Release | Refusal:
+        return admission.choose(manifest.releases, await self.handlers.facts())
+
+    async def _decide(self, deployment: DeploymentId, choice: Release | Refusal) -> None:
+        """Let the deployment go on with its choice, unless another one is on the way."""
+        if isinstance(choice, Refusal):
+            await self._step(on.OfferRejected(deployment, **choice.fields()))
+            return
+        others = [each for each in self._open() if each.id != deployment]
+        if any(each.release == choice for each in others):
+            await self._step(on.OfferRejected(deployment, "under-way", "is already under way", 4))
+            return
+        for each in others:
+            await self._step(on.NewerRelease(each.id, f"{choice.label} took its place"))
+        if any(each.id != deployment for each in self._open()):
+            waits = "waits for the installation that is under way"
+            await self._step(on.OfferRejected(deployment, "busy", waits, 4))
+            return
+        await self._step(on.OfferVerified(deployment, choice))
+
+    def _open(self) -> list[Deployment]:
+        return [each for each in self._records.values() if not each.phase.ended]
+
+    async def _reconsider(self) -> None:
+        """Ask closed gates again; start what the manifest wants and nothing is doing yet."""
+        for record in self._open():
+            if record.phase is Phase.WAITING:
+                self._act(do.AskTurn(record.id, 0))
+        if self.manifest is None or self._open():
+            return
+        facts = await self.handlers.facts()
+        choice = admission.choose(self.manifest.releases, facts)
+        if isinstance(choice, Refusal) or self._still_refused(choice, facts):
+            return
+        record = await self._new_record(
+            Offer("manifest", b""), ManifestDigest(self.manifest.digest)
+        )
+        await self._step(on.OfferVerified(record.id, choice))
+
+    def _still_refused(self, choice: Release, facts: DeviceFacts) -> bool:
+        last, refusal = self.latest, admission.refusal(choice, facts)
+        if last is None or refusal is None or last.phase is not Phase.REFUSED:
+            return False
+        return last.release == choice and last.reason == refusal.reason
+
+    # -- the operator ----------------------------------------------------------------------------
+
+    async def _answer(self, answer: asyncio.Future[str], work: Coroutine[Any, Any, str]) -> None:
+        try:
+            said = await work
+        except UpdateError as error:
+            if not answer.done():
+                answer.set_exception(error)
+        else:
+            if not answer.done():
+                answer.set_result(said)
+
+    async def _approve(self, message: Approve) -> str:
+        waiting = [each for each in self._open() if each.phase is Phase.WAITING and each.release]
+        number = message.release
+        if number is None:
+            if not waiting or waiting[0].release is None:
+                raise NothingToDo("nothing waits for consent; name a release to allow it ahead")
+            number = waiting[0].release.release
+        install = self._parts.install
+        if message.again and install is not None:
+            clear = self._parts.journal.clear_bad
+            await asyncio.to_thread(clear, install.component, number)
+        self.handlers.approved.add(number)
+        self.note("operator.approved", release=str(number), again=str(message.again).lower())
+        self.reconsider()
+        return f"release {number} may be installed"
+
+    async def _roll_back(self) -> str:
+        record = next((each for each in self._open() if each.phase in _REVERTIBLE), None)
+        if record is None:
+            record = await self._last_confirmed()
+        self._records[record.id] = record
+        await self._step(on.RollbackWanted(record.id, "the operator asked for it"))
+        return f"going back to slot {record.previous_slot}"
+
+    async def _last_confirmed(self) -> Deployment:
+        """The deployment that put the running release here, if its predecessor can come back."""
+        journal = self._parts.journal
+        if any(each.phase is Phase.INSTALLING for each in self._open()):
+            raise UsageError("the previous slot is being overwritten just now")
+        newest = await asyncio.to_thread(journal.deployments, _LOOK_BACK)
+        relevant = (each for each in newest if each.phase in (Phase.CONFIRMED, Phase.REVERTED))
+        record = next(relevant, None)
+        if record is None or record.phase is Phase.REVERTED or record.previous_slot is None:
+            raise NothingToDo("no confirmed update to go back from")
+        slots = await asyncio.to_thread(journal.slots)
+        previous = slots.get(record.previous_slot)
+        if record.previous_slot in slots and previous is None:
+            raise UsageError(f"slot {record.previous_slot} holds no complete image to go back to")
+        floor = record.release.security_floor if record.release else 0
+        before = previous.release if previous else self._settings.factory_release
+        if before < floor:
+            raise DowngradeError(f"release {before} is below the signed security floor {floor}")
+        return record
+
+    # -- when a phase has changed ----------------------------------------------------------------
+
+    def _log_phase(self, record: Deployment) -> None:
+        label = record.release.label if record.release else record.source
+        self.note(
+            f"deployment.{record.phase}",
+            id=record.id,
+            release=label,
+            reason=record.reason,
+            detail=record.detail,
+        )
+
+    async def _ended(self, record: Deployment) -> None:
+        self.handlers.offers.pop(record.id, None)
+        self.handlers.written.pop(record.id, None)
+        self._tickets.pop(record.id, None)
+        self._working.pop(record.id, None)
+        self._records.pop(record.id, None)
+        if record.release is not None and recovery.proved_bad(record):
+            await asyncio.to_thread(
+                self._parts.journal.mark_bad,
+                record.release.component,
+                record.release.release,
+                record.reason,
+                self._now(),
+            )
+        await self._protect()
+        self.reconsider()
+
+    async def _protect(self) -> None:
+        """Never evict what is installed, what was before it, and what is on its way."""
+        slots = await asyncio.to_thread(self._parts.journal.slots)
+        keep = {Sha256(each.image_sha256) for each in slots.values() if each}
+        keep |= {each.release.artifact.sha256 for each in self._open() if each.release}
+        await asyncio.to_thread(self._parts.store.protect, frozenset(keep))
+
+    def _now(self) -> float:
+        return self._parts.clock().now

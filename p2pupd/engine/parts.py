@@ -1,0 +1,41 @@
+"""What the engine is given: the edges behind their interfaces. Built by daemon.py, and by tests."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from p2pupd.health.interface import ProbeResult
+from p2pupd.install.interface import Installer
+from p2pupd.journal.interface import Journal
+from p2pupd.model.ids import ComponentId, DeviceId, ManifestDigest
+from p2pupd.store.interface import Store
+from p2pupd.swarm.interface import Swarm
+from p2pupd.trust.freshness import WallClock
+from p2pupd.trust.verifier import Verifier
+
+
+@dataclass(frozen=True, slots=True)
+class InstallPart:
+    """The component that this device installs, and with what."""
+
+    component: ComponentId
+    kind: str
+    installer: Installer
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """`probe` runs the health probes to their verdict, `reboot` restarts the device and returns
+    only if that failed to happen, `power_ok` says whether there is enough power to install.
+    `announce` tells the neighbours, without blocking, that the manifest is now this one."""
+
+    device: DeviceId
+    journal: Journal
+    store: Store
+    swarm: Swarm
+    verifier: Verifier
+    install: InstallPart | None
+    clock: Callable[[], WallClock]
+    probe: Callable[[], Awaitable[ProbeResult]]
+    reboot: Callable[[], Awaitable[None]]
+    power_ok: Callable[[], bool]
+    announce: Callable[[ManifestDigest], None]

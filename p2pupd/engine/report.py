@@ -1,0 +1,135 @@
+"""What `p2pupd status` shows: one JSON-ready picture of this device. Reads, never changes."""
+
+import asyncio
+from typing import Any
+
+from p2pupd import __version__
+from p2pupd.engine.content import Content, Transfer
+from p2pupd.engine.handlers import Handlers
+from p2pupd.engine.parts import Parts
+from p2pupd.engine.settings import DeviceSettings
+from p2pupd.errors import UpdateError
+from p2pupd.model.deployment import Deployment, Phase
+from p2pupd.model.device import Installed
+from p2pupd.model.release import Manifest, Release
+
+Json = dict[str, Any]
+
+
+async def report(
+    parts: Parts,
+    settings: DeviceSettings,
+    handlers: Handlers,
+    manifest: Manifest | None,
+    latest: Deployment | None,
+) -> Json:
+    """The picture of now. Lengths and counts are bytes, times are Unix seconds."""
+    content = handlers.content
+    usage = await asyncio.to_thread(parts.store.usage)
+    slots = await asyncio.to_thread(parts.journal.slots)
+    bad = await asyncio.to_thread(parts.journal.bad_releases)
+    return {
+        "device": parts.device,
+        "version": __version__,
+        "role": str(settings.role),
+        "realm": parts.verifier.realm,
+        "manifest": _manifest(manifest),
+        "installed": await _installed(handlers),
+        "slots": {name: _release_of(holds) for name, holds in slots.items()},
+        "deployment": _deployment(latest, handlers, content),
+        "transfers": [_transfer(each, content) for each in content.transfers()],
+        "store": {"used": usage.used, "free": usage.free, "quota": usage.quota},
+        "bad": [
+            {"component": component, "release": release, "reason": reason}
+            for (component, release), reason in bad.items()
+        ],
+    }
+
+
+def _release(release: Release) -> Json:
+    return {
+        "component": release.component,
+        "version": release.version,
+        "release": release.release,
+        "hardware": list(release.hardware_ids),
+        "length": release.artifact.length,
+    }
+
+
+def _release_of(holds: Installed | None) -> Json | None:
+    if holds is None:
+        return None
+    return {"component": holds.component, "version": holds.version, "release": holds.release}
+
+
+def _manifest(manifest: Manifest | None) -> Json | None:
+    if manifest is None:
+        return None
+    return {
+        "digest": manifest.digest,
+        "timestamp_version": manifest.timestamp_version,
+        "issued": manifest.issued,
+        "expires": manifest.expires,
+        "warnings": list(manifest.warnings),
+        "releases": [_release(each) for each in manifest.releases],
+    }
+
+
+async def _installed(handlers: Handlers) -> Json | None:
+    try:
+        facts = await handlers.boot_facts()
+        holds = await handlers.installed()
+    except UpdateError as error:
+        return {"error": str(error)}
+    if holds is None or facts is None:
+        return None
+    return (_release_of(holds) or {}) | {"slot": facts.booted, "primary": facts.primary}
+
+
+def _deployment(latest: Deployment | None, handlers: Handlers, content: Content) -> Json | None:
+    if latest is None:
+        return None
+    picture: Json = {
+        "id": latest.id,
+        "phase": str(latest.phase),
+        "source": latest.source,
+        "release": _release(latest.release) if latest.release else None,
+        "attempt": latest.attempt,
+        "reason": latest.reason,
+        "detail": latest.detail,
+        "code": latest.code,
+        "started": latest.started,
+        "changed": latest.changed,
+    }
+    if latest.release is not None:
+        done = 0
+        if latest.phase is Phase.INSTALLING:
+            done = handlers.written.get(latest.id, 0)
+        for each in content.transfers():
+            if latest.phase is Phase.FETCHING and each.release == latest.release:
+                done = each.progress.done
+        picture["progress"] = {"done": done, "length": latest.release.artifact.length}
+    return picture
+
+
+def _transfer(transfer: Transfer, content: Content) -> Json:
+    counts = content.counts(transfer.release.artifact)
+    errors = [transfer.error] if transfer.error else list(transfer.refused.values())
+    return {
+        **_release(transfer.release),
+        "state": str(transfer.state),
+        "source": transfer.source,
+        "done": transfer.progress.done,
+        "peers": transfer.progress.peers,
+        "rate": transfer.progress.rate,
+        "reason": errors[-1].reason if errors else "",
+        "detail": str(errors[-1]) if errors else "",
+        "bytes": {
+            "lan": counts.lan,
+            "usb": counts.usb,
+            "uplink": counts.uplink,
+            "reuse": counts.reuse,
+            "sent": counts.sent,
+            "wasted": counts.wasted,
+        },
+    }
