@@ -23,7 +23,7 @@ def step(record: Deployment, event: on.Event, now: float) -> Step:
         return record, ()
     attempt = record.attempt + 1 if row.again else _attempt(record, row)
     after = record.to(row.to, now, attempt=attempt, **_facts(record, event, row))
-    return after, tuple(command(after.id, after.attempt) for command in row.do)
+    return after, tuple(command(after.id, after.attempt) for command in row.orders)
 
 
 def _row(record: Deployment, event: on.Event) -> Row | None:
@@ -86,7 +86,7 @@ def diagram(rows: Iterable[Row] = TABLE) -> str:
     lines = ["stateDiagram-v2", "    [*] --> offered"]
     for row in rows:
         name = row.event.__name__ + (f" [{row.when}]" if row.when else "")
-        does = " / " + ", ".join(command.__name__ for command in row.do) if row.do else ""
+        does = " / " + ", ".join(command.__name__ for command in row.orders) if row.orders else ""
         lines.append(f"    {row.phase} --> {row.to}: {name}{does}")
     ends = sorted({row.to for row in rows if row.to.ended})
     return "\n".join(lines + [f"    {end} --> [*]" for end in ends])

@@ -30,7 +30,7 @@ class Row:
     phase: Phase
     event: type[on.Event]
     to: Phase
-    do: tuple[type[do.Command], ...] = ()
+    orders: tuple[type[do.Command], ...] = ()
     when: str = ""
     condition: Condition | None = None
     again: bool = False
