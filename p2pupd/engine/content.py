@@ -153,11 +153,23 @@ class Content:
             directory = await asyncio.to_thread(self._store.place, artifact)
             while not await self._try_once(transfer, directory):
                 continue
+            self._account(transfer)
         else:
             directory = found.path.parent
         await self._swarm.share(artifact, directory)
         transfer.progress = TransferProgress(
             artifact.length, artifact.length, self.counts(artifact), transfer.progress.peers
+        )
+
+    def _account(self, transfer: Transfer) -> None:
+        counts = self.counts(transfer.release.artifact)
+        self._note(
+            "transfer.complete",
+            release=transfer.release.label,
+            sha256=transfer.release.artifact.sha256,
+            lan=str(counts.lan),
+            usb=str(counts.usb),
+            wasted=str(counts.wasted),
         )
 
     async def _try_once(self, transfer: Transfer, directory: Path) -> bool:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from p2pupd.core.admission import Refusal, choose, refusal
@@ -70,7 +72,7 @@ def test_a_signed_way_back_never_goes_below_the_security_floor() -> None:
 
 
 def test_without_anything_installed_no_way_back_is_limited_by_a_floor() -> None:
-    back = a_release(3, rollback_from=(None,))  # type: ignore[arg-type]
+    back = a_release(3, rollback_from=(None,))
     assert chosen([back], installed=None).release == 3
 
 
@@ -110,7 +112,7 @@ def test_a_fitting_release_is_admitted() -> None:
     ],
 )
 def test_what_stands_against_a_release_is_named(
-    changes: dict[str, object], device: dict[str, object], reason: str, code: int
+    changes: dict[str, Any], device: dict[str, Any], reason: str, code: int
 ) -> None:
     found = refusal(a_release(**changes), facts(**device))
     assert found is not None

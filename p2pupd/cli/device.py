@@ -1,0 +1,199 @@
+"""`status`, `peers`, `check`, `approve`, `rollback`: what an operator asks of a device."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import click
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from p2pupd.api.control_client import ControlClient
+from p2pupd.cli.options import device_options, json_option, print_json
+
+REFRESH_SECONDS = 0.5
+ROLLBACK_PENDING = 120
+
+COLOURS = {
+    "confirmed": "green",
+    "reverted": "red",
+    "reverting": "red",
+    "refused": "yellow",
+    "failed": "red",
+    "complete": "green",
+    "interrupted": "yellow",
+}
+
+
+@click.command(epilog="Example: p2pupd status --watch")
+@device_options
+@json_option
+@click.option("--watch", is_flag=True, help="Keep the picture current until Ctrl-C.")
+def status(client_of: Callable[[], ControlClient], as_json: bool, watch: bool) -> None:
+    """Show what this device runs, what it is doing, and why it does not."""
+    client = client_of()
+    if as_json:
+        print_json(client.get("/v1/status"))
+        return
+    _show(lambda: _status_page(client.get("/v1/status")), watch)
+
+
+@click.command(epilog="Example: p2pupd peers --json")
+@device_options
+@json_option
+@click.option("--watch", is_flag=True, help="Keep the list current until Ctrl-C.")
+def peers(client_of: Callable[[], ControlClient], as_json: bool, watch: bool) -> None:
+    """List the neighbours that this device knows."""
+    client = client_of()
+    if as_json:
+        print_json(client.get("/v1/peers"))
+        return
+    _show(lambda: _peers_table(client.get("/v1/peers")), watch)
+
+
+@click.command(epilog="Example: p2pupd check")
+@device_options
+def check(client_of: Callable[[], ControlClient]) -> None:
+    """Ask sticks and neighbours again, now, whether there is a release."""
+    click.echo(client_of().post("/v1/check")["said"])
+
+
+@click.command(epilog="Example: p2pupd approve 7")
+@device_options
+@click.argument("release", type=click.IntRange(min=0), required=False)
+@click.option("--again", is_flag=True, help="Allow it although it has failed here before.")
+def approve(client_of: Callable[[], ControlClient], release: int | None, again: bool) -> None:
+    """Consent to the installation that waits, or to RELEASE ahead of time."""
+    body: dict[str, Any] = {"again": again}
+    if release is not None:
+        body["release"] = release
+    click.echo(client_of().post("/v1/approve", body)["said"])
+
+
+@click.command(epilog="Example: p2pupd rollback")
+@device_options
+@click.pass_context
+def rollback(context: click.Context, client_of: Callable[[], ControlClient]) -> None:
+    """Go back to the release that ran before. Exits 120: the reboot is on its way."""
+    click.echo(client_of().post("/v1/rollback")["said"])
+    context.exit(ROLLBACK_PENDING)
+
+
+def _show(page: Callable[[], RenderableType], watch: bool) -> None:
+    console = Console()
+    if not watch:
+        console.print(page())
+        return
+    with Live(page(), console=console, auto_refresh=False) as live:
+        while True:
+            time.sleep(REFRESH_SECONDS)
+            live.update(page(), refresh=True)
+
+
+def _status_page(status: dict[str, Any]) -> RenderableType:
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="bold")
+    facts.add_column()
+    for name, value in _facts(status):
+        facts.add_row(name, value)
+    parts: list[RenderableType] = [facts]
+    if status["transfers"]:
+        parts += [Text(), _transfers(status["transfers"])]
+    return Group(*parts)
+
+
+def _facts(status: dict[str, Any]) -> list[tuple[str, RenderableType]]:
+    rows: list[tuple[str, RenderableType]] = [
+        ("device", f"{status['device'][:14]}…  ({status['role']}, realm {status['realm']})"),
+        ("installed", _installed(status["installed"])),
+        ("manifest", _manifest(status["manifest"])),
+        ("deployment", _deployment(status["deployment"])),
+        ("store", "{} used, {} free".format(*(size(status["store"][k]) for k in ("used", "free")))),
+    ]
+    rows += [
+        ("warning", Text(each, "yellow")) for each in (status["manifest"] or {}).get("warnings", [])
+    ]
+    rows += [
+        ("not again", f"release {each['release']} ({each['reason']})") for each in status["bad"]
+    ]
+    return rows
+
+
+def _installed(installed: dict[str, Any] | None) -> str:
+    if installed is None:
+        return "nothing is installed by p2pupd here"
+    if "error" in installed:
+        return f"unknown: {installed['error']}"
+    return (
+        f"{installed['component']} {installed['version']} (release {installed['release']}) "
+        f"in slot {installed['slot']}"
+    )
+
+
+def _manifest(manifest: dict[str, Any] | None) -> str:
+    if manifest is None:
+        return "none yet"
+    return (
+        f"{manifest['digest'][:16]}, timestamp {manifest['timestamp_version']}, "
+        f"{len(manifest['releases'])} release(s)"
+    )
+
+
+def _deployment(deployment: dict[str, Any] | None) -> RenderableType:
+    if deployment is None:
+        return "none yet"
+    phase = deployment["phase"]
+    text = Text(phase, COLOURS.get(phase, "cyan"))
+    if deployment["release"]:
+        release = deployment["release"]
+        text.append(f"  {release['component']} {release['version']} (release {release['release']})")
+    progress = deployment.get("progress") or {"done": 0, "length": 0}
+    if progress["done"] and progress["length"]:
+        text.append(f"  {100 * progress['done'] // progress['length']} %")
+    if deployment["reason"]:
+        text.append(f"\n{deployment['reason']}: {deployment['detail']}", "yellow")
+    return text
+
+
+def _transfers(transfers: list[dict[str, Any]]) -> Table:
+    table = Table("release", "state", "from", "done", "peers", "rate", "lan", "usb", "sent")
+    for each in transfers:
+        counts = each["bytes"]
+        table.add_row(
+            f"{each['component']} {each['version']}",
+            Text(
+                each["state"] + (f": {each['reason']}" if each["reason"] else ""),
+                COLOURS.get(each["state"], "cyan"),
+            ),
+            each["source"],
+            f"{100 * each['done'] // max(each['length'], 1)} %",
+            str(each["peers"]),
+            f"{size(each['rate'])}/s",
+            *(size(counts[source]) for source in ("lan", "usb", "sent")),
+        )
+    return table
+
+
+def _peers_table(peers: list[dict[str, Any]]) -> Table:
+    table = Table("device", "address", "role", "manifest", "found by")
+    for each in peers:
+        table.add_row(
+            each["id"][:14] + "…",
+            f"{each['host']}:{each['port']}",
+            each["role"],
+            each["manifest"] or "none",
+            each["source"],
+        )
+    return table
+
+
+def size(count: int) -> str:
+    """Bytes for people: `1.5 MiB`."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            break
+        value /= 1024
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
