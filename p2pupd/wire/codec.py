@@ -1,0 +1,84 @@
+"""The only user of msgpack: values to bytes and back, with every dimension bounded.
+
+Accepted are maps with text keys, arrays, integers of 64 bits, booleans, nil, UTF-8 text and byte
+strings. Extension types, floats and repeated map keys are refused.
+"""
+
+from typing import Any, Final
+
+import msgpack
+
+from p2pupd.errors import ProtocolError
+
+MAX_ENTRIES: Final = 1024
+"""Most entries of one map or array."""
+MAX_DEPTH: Final = 8
+
+Value = dict[str, "Value"] | list["Value"] | int | bool | str | bytes | None
+
+
+def pack(value: Any) -> bytes:
+    """The encoding of `value`; maps are written in the order of their keys, so it is canonical."""
+    packed: bytes = msgpack.packb(_sorted(value), use_bin_type=True)
+    return packed
+
+
+def unpack(raw: bytes, max_bytes: int) -> Any:
+    """The value encoded in exactly `raw`.
+
+    Raises ProtocolError: longer than `max_bytes`, not msgpack, bytes left over, a repeated key, a
+    type that is not accepted, or more entries or depth than allowed.
+    """
+    if len(raw) > max_bytes:
+        raise ProtocolError(f"message of {len(raw)} bytes; at most {max_bytes} are accepted")
+    try:
+        value = msgpack.unpackb(
+            raw,
+            raw=False,
+            strict_map_key=True,
+            object_pairs_hook=_unique,
+            ext_hook=_no_extension,
+            max_array_len=MAX_ENTRIES,
+            max_map_len=MAX_ENTRIES,
+            max_ext_len=0,
+        )
+    except ProtocolError:
+        raise
+    except (ValueError, msgpack.UnpackException, RecursionError) as error:
+        raise ProtocolError(f"not a well-formed message: {error}") from error
+    _check(value, 0)
+    return value
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return value
+
+
+def _unique(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if not isinstance(key, str):
+            raise ProtocolError("map keys must be text")
+        if key in found:
+            raise ProtocolError(f"the key {key[:80]!r} stands twice")
+        found[key] = value
+    return found
+
+
+def _no_extension(code: int, _: bytes) -> Any:
+    raise ProtocolError(f"extension type {code} is not accepted")
+
+
+def _check(value: Any, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise ProtocolError(f"nested deeper than {MAX_DEPTH}")
+    if isinstance(value, dict):
+        for each in value.values():
+            _check(each, depth + 1)
+    elif isinstance(value, list):
+        for each in value:
+            _check(each, depth + 1)
+    elif not isinstance(value, int | str | bytes | None):
+        raise ProtocolError(f"values of type {type(value).__name__} are not accepted")

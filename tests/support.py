@@ -1,0 +1,54 @@
+"""What tests share: waiting for a condition, and markers for what a machine may lack."""
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import pytest
+
+T = TypeVar("T")
+POLL_SECONDS = 0.01
+IN_CI = os.environ.get("CI") == "true"
+
+
+async def eventually(condition: Callable[[], T], within: float = 10) -> T:
+    """The first true value of `condition`, polled; fails after `within` seconds."""
+    deadline = time.monotonic() + within
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {within} s: {condition}"
+        await asyncio.sleep(POLL_SECONDS)
+    return value
+
+
+async def eventually_async(condition: Callable[[], Awaitable[T]], within: float = 10) -> T:
+    """The same for a condition that must be awaited."""
+    deadline = time.monotonic() + within
+    while not (value := await condition()):
+        assert time.monotonic() < deadline, f"not within {within} s: {condition}"
+        await asyncio.sleep(POLL_SECONDS)
+    return value
+
+
+def eventually_sync(condition: Callable[[], T], within: float = 10) -> T:
+    """The same for tests that have no event loop."""
+    deadline = time.monotonic() + within
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {within} s: {condition}"
+        time.sleep(POLL_SECONDS)
+    return value
+
+
+def _required(missing: bool, reason: str) -> pytest.MarkDecorator:
+    """Skips on a user's machine; in CI nothing is skipped, so there the test runs and fails."""
+    return pytest.mark.skipif(missing and not IN_CI, reason=reason)
+
+
+needs_root = _required(os.geteuid() != 0, "needs root (mounts, namespaces, loop devices)")
+
+
+def needs_tool(name: str) -> pytest.MarkDecorator:
+    """The test drives the real program `name`."""
+    return _required(shutil.which(name) is None, f"needs the program {name}")
