@@ -22,6 +22,7 @@
     │   └── BootControlError    1   the boot environment cannot be read or written
     ├── HealthError           110   the new release did not prove itself
     └── HostError               1   the operating system failed us (I/O, process, socket)
+        └── SwarmError          1   the BitTorrent session cannot listen
 
 The number is the exit code of the command line (docs/cli.md). `reason` is a stable slug for logs,
 `status --json` and tests; the message is for people: what is wrong, where, and what to do.
@@ -138,3 +139,7 @@ class HealthError(UpdateError):
 
 class HostError(UpdateError):
     default_reason = "host"
+
+
+class SwarmError(HostError):
+    default_reason = "swarm"
