@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from p2pupd.health.interface import ProbeResult
 from p2pupd.install.interface import Installer
 from p2pupd.journal.interface import Journal
+from p2pupd.model.clock import WallClock
 from p2pupd.model.ids import ComponentId, DeviceId, ManifestDigest
 from p2pupd.store.interface import Store
 from p2pupd.swarm.interface import Swarm
-from p2pupd.trust.freshness import WallClock
 from p2pupd.trust.verifier import Verifier
 
 
