@@ -1,10 +1,14 @@
 """The contract of a discovery backend."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from p2pupd.model.device import Announcement, Neighbour
 from p2pupd.model.ids import DeviceId
+from p2pupd.wire.messages import Hello
+
+AskHello = Callable[[str, int], Awaitable[Hello]]
+"""Asks the peer API at (IP address, port) who it is. Raises FetchError or ProtocolError, soon."""
 
 
 class DiscoveryListener(Protocol):

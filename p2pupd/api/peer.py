@@ -1,0 +1,234 @@
+"""The peer API that neighbours call: HTTP/1.1, msgpack bodies (docs/protocol, wire.messages).
+
+`GET /peer/v1/hello` · `GET /peer/v1/bundle` (ETag = digest, 304, deflate) · `POST /peer/v1/notify`
+(204) · `GET /peer/v1/artifact/<sha256>` (one Range; several are refused with 416). What is unknown
+is 404, too much at once 429, a request that takes too long to arrive 408, a malformed one 400.
+"""
+
+import asyncio
+import os
+import socket
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import BinaryIO, Final, Protocol
+
+from aiohttp import web
+
+from p2pupd.api.limits import Doorkeeper, Gate, send
+from p2pupd.api.ranges import NotSatisfiable, parse_range
+from p2pupd.api.settings import PeerApiSettings
+from p2pupd.errors import HostError, ProtocolError
+from p2pupd.model.ids import ManifestDigest, Sha256
+from p2pupd.wire.messages import Hello, Notify, decode_notify
+
+MSGPACK: Final = "application/msgpack"
+CHUNK: Final = 64 * 1024
+"""Bytes sent, and read from disk, at once."""
+SHUTDOWN_TIMEOUT: Final = 1.0
+BACKLOG: Final = 64
+TCP_USER_TIMEOUT_MS: Final = 30_000
+"""The kernel resets a connection whose peer acknowledges nothing for so long."""
+
+
+class PeerState(Protocol):
+    """What the engine tells to neighbours. Only `artifact` may take time."""
+
+    def hello(self) -> Hello:
+        """Who we are now."""
+
+    def bundle(self) -> tuple[ManifestDigest, bytes] | None:
+        """The accepted manifest bundle with its digest; None while there is none."""
+
+    async def artifact(self, sha256: Sha256) -> Path | None:
+        """The file with that digest, only if it is complete and verified."""
+
+    def notified(self, notify: Notify, address: str) -> None:
+        """A device at IP `address` says that its manifest changed. A hint, not believed."""
+
+
+def peer_app(state: PeerState, settings: PeerApiSettings) -> web.Application:
+    """The application; `serve` puts it on the network."""
+    handlers = _Handlers(state, settings)
+    app = web.Application(client_max_size=settings.body, middlewares=[handlers.guard])
+    app.on_response_prepare.append(_hide_server)
+    app.add_routes(
+        [
+            web.get("/peer/v1/hello", handlers.hello),
+            web.get("/peer/v1/bundle", handlers.bundle),
+            web.post("/peer/v1/notify", handlers.notify),
+            web.get("/peer/v1/artifact/{sha256:[0-9a-f]{64}}", handlers.artifact),
+        ]
+    )
+    return app
+
+
+def listen(settings: PeerApiSettings) -> list[socket.socket]:
+    """Sockets bound to every address of `settings.listen`, all on one port. Raises HostError."""
+    sockets: list[socket.socket] = []
+    port = settings.port
+    for address in settings.listen:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        try:
+            sock = socket.create_server((address, port), family=family, backlog=BACKLOG)
+        except OSError as error:
+            for bound in sockets:
+                bound.close()
+            raise HostError(
+                f"cannot listen on {address} port {port}: {error.strerror or error}"
+            ) from error
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
+        sockets.append(sock)
+        port = sock.getsockname()[1]
+    return sockets
+
+
+async def serve(
+    app: web.Application, sockets: list[socket.socket], settings: PeerApiSettings
+) -> None:
+    """Serve `app` on `sockets` until cancelled, then close them."""
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        auto_decompress=False,
+        keepalive_timeout=settings.keep_alive,
+        lingering_time=SHUTDOWN_TIMEOUT,
+        shutdown_timeout=SHUTDOWN_TIMEOUT,
+    )
+    await runner.setup()
+    http = runner.server
+    assert http is not None
+    loop = asyncio.get_running_loop()
+    servers = [
+        await loop.create_server(lambda: Doorkeeper(http, settings), sock=sock, backlog=BACKLOG)
+        for sock in sockets
+    ]
+    try:
+        await asyncio.Event().wait()
+    finally:
+        for server in servers:
+            server.close()
+        await runner.cleanup()
+
+
+class _Handlers:
+    """One method per call; `guard` runs around all of them."""
+
+    def __init__(self, state: PeerState, settings: PeerApiSettings) -> None:
+        self._state = state
+        self._settings = settings
+        self._gate = Gate(settings, asyncio.get_running_loop().time)
+        self._deflated: tuple[str, bytes] = ("", b"")
+
+    @web.middleware
+    async def guard(
+        self,
+        request: web.Request,
+        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+    ) -> web.StreamResponse:
+        with self._gate.admitted(request.remote or "") as admitted:
+            if not admitted:
+                raise web.HTTPTooManyRequests(headers={"Retry-After": "1"})
+            try:
+                return await handler(request)
+            except ProtocolError as error:
+                raise web.HTTPBadRequest(text=f"{error}\n") from error
+
+    async def hello(self, _: web.Request) -> web.Response:
+        return web.Response(body=self._state.hello().encode(), content_type=MSGPACK)
+
+    async def bundle(self, request: web.Request) -> web.StreamResponse:
+        """The tag is weak, because the deflated body is other bytes with the same meaning."""
+        found = self._state.bundle()
+        if found is None:
+            raise web.HTTPNotFound(text="no manifest yet\n")
+        digest, raw = found
+        headers = {"ETag": f'W/"{digest}"', "Vary": "Accept-Encoding"}
+        if any(tag.value in (digest, "*") for tag in request.if_none_match or ()):
+            return web.Response(status=304, headers=headers)
+        if "deflate" in request.headers.get("Accept-Encoding", ""):
+            headers["Content-Encoding"] = "deflate"
+            raw = await self._deflate(digest, raw)
+        response = web.StreamResponse(headers=headers | {"Content-Type": MSGPACK})
+        response.content_length = len(raw)
+        return await send(request, response, _pieces(raw), self._settings)
+
+    async def notify(self, request: web.Request) -> web.Response:
+        try:
+            async with asyncio.timeout(self._settings.handler_timeout):
+                raw = await request.read()
+        except TimeoutError as error:
+            raise web.HTTPRequestTimeout(headers={"Connection": "close"}) from error
+        self._state.notified(decode_notify(raw), request.remote or "")
+        return web.Response(status=204)
+
+    async def artifact(self, request: web.Request) -> web.StreamResponse:
+        sha256 = Sha256(request.match_info["sha256"])
+        async with asyncio.timeout(self._settings.handler_timeout):
+            path = await self._state.artifact(sha256)
+            file = await asyncio.to_thread(_open, path) if path else None
+        if file is None:
+            raise web.HTTPNotFound(text="no such artifact here\n")
+        with file:
+            return await self._send_file(request, file, f'"{sha256}"')
+
+    async def _send_file(
+        self, request: web.Request, file: BinaryIO, tag: str
+    ) -> web.StreamResponse:
+        length = os.fstat(file.fileno()).st_size
+        wanted = request.headers.get("Range")
+        if request.method != "GET" or request.headers.get("If-Range", tag) != tag:
+            wanted = None
+        try:
+            part = parse_range(wanted, length)
+        except NotSatisfiable as error:
+            raise web.HTTPRequestRangeNotSatisfiable(
+                headers={"Content-Range": f"bytes */{length}"}
+            ) from error
+        start, count = part or (0, length)
+        response = web.StreamResponse(
+            status=206 if part else 200,
+            headers={
+                "Accept-Ranges": "bytes",
+                "Content-Type": "application/octet-stream",
+                "ETag": tag,
+            },
+        )
+        response.content_length = count
+        if part:
+            response.headers["Content-Range"] = f"bytes {start}-{start + count - 1}/{length}"
+        body = _blocks(file, start, count if request.method == "GET" else 0)
+        return await send(request, response, body, self._settings)
+
+    async def _deflate(self, digest: str, raw: bytes) -> bytes:
+        if self._deflated[0] != digest:
+            self._deflated = (digest, await asyncio.to_thread(zlib.compress, raw))
+        return self._deflated[1]
+
+
+async def _hide_server(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "p2pupd"
+
+
+async def _pieces(raw: bytes) -> AsyncIterator[bytes]:
+    for offset in range(0, len(raw), CHUNK):
+        yield raw[offset : offset + CHUNK]
+
+
+def _open(path: Path) -> BinaryIO | None:
+    """None where it vanished since it was found."""
+    try:
+        return open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
+    except OSError:
+        return None
+
+
+async def _blocks(file: BinaryIO, start: int, count: int) -> AsyncIterator[bytes]:
+    """A file that became shorter ends the body early; the caller sees it by the length."""
+    end = start + count
+    while start < end:
+        block = await asyncio.to_thread(os.pread, file.fileno(), min(CHUNK, end - start), start)
+        if not block:
+            return
+        start += len(block)
+        yield block

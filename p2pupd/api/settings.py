@@ -1,0 +1,49 @@
+"""What can be set about the peer API: where it listens, and every limit on its callers."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from p2pupd.model.setting import Bytes, Seconds, at_least, setting, within
+
+DEFAULT_PORT: Final = 7830
+
+
+@dataclass(frozen=True, slots=True)
+class PeerApiSettings:
+    """The HTTP server that neighbours talk to. "Address" means the IP address of a caller."""
+
+    listen: tuple[str, ...] = setting(
+        ("0.0.0.0",),  # noqa: S104
+        "IP addresses to listen on; 0.0.0.0 is every IPv4 address.",
+        check=lambda value: None if value else "names no address to listen on",
+    )
+    port: int = setting(DEFAULT_PORT, "TCP port; 0 lets the system choose.", check=within(0, 65535))
+    connections: int = setting(128, "Connections open at most.", check=at_least(1))
+    connections_per_address: int = setting(
+        8, "Connections open at most for one address.", check=at_least(1)
+    )
+    requests_per_address: int = setting(
+        4, "Requests in flight at most for one address; more are answered 429.", check=at_least(1)
+    )
+    request_rate: float = setting(
+        20.0, "Requests per second of one address, in the long run.", check=at_least(0.1)
+    )
+    request_burst: int = setting(60, "Requests of one address at once.", check=at_least(1))
+    addresses: int = setting(
+        1024, "Addresses whose rates are remembered at most.", check=at_least(16)
+    )
+    handler_timeout: Seconds = setting(
+        Seconds(5), "A request must have arrived and been understood within this time."
+    )
+    keep_alive: Seconds = setting(
+        Seconds(10), "An idle connection, or one without a whole request, is closed after this."
+    )
+    stall: Seconds = setting(
+        Seconds(10), "A reader may be behind `least_rate` by this much, then it is cut off."
+    )
+    least_rate: Bytes = setting(
+        Bytes(16 * 1024), "Bytes per second that a reader must take.", check=at_least(1)
+    )
+    body: Bytes = setting(
+        Bytes(4 * 1024), "Largest body of a request.", check=within(256, 1024 * 1024)
+    )

@@ -1,0 +1,146 @@
+"""Calls to other devices' peer API: bounded in time and in bytes, never following redirects."""
+
+import asyncio
+import zlib
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+
+from p2pupd.errors import FetchError, ProtocolError, UpdateError
+from p2pupd.feeds.neighbour_settings import NeighbourFeedSettings
+from p2pupd.model.device import Neighbour
+from p2pupd.model.ids import DeviceId, ManifestDigest
+from p2pupd.wire import bundle, messages
+from p2pupd.wire.messages import Hello, Notify
+
+CONNECTIONS: Final = 32
+CONNECTIONS_PER_HOST: Final = 2
+IDLE_TIMEOUT: Final = 5.0
+"""Seconds that an unused connection is kept: less than a server does, so that it is never stale."""
+CHUNK: Final = 64 * 1024
+HEADERS: Final = {"User-Agent": "p2pupd", "Accept-Encoding": "deflate"}
+
+
+class PeerClient:
+    """Use as `async with`: the connections live as long as the block."""
+
+    def __init__(self, settings: NeighbourFeedSettings, local_address: str | None = None) -> None:
+        """`local_address`: the IP address to call from, where the system should not choose."""
+        self._settings = settings
+        self._local = (local_address, 0) if local_address else None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=CONNECTIONS,
+                limit_per_host=CONNECTIONS_PER_HOST,
+                keepalive_timeout=IDLE_TIMEOUT,
+                local_addr=self._local,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=HEADERS,
+            auto_decompress=False,
+            trust_env=False,
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._session.close()
+
+    async def hello(self, host: str, port: int) -> Hello:
+        """Who is at that IP address and port. Raises FetchError or ProtocolError."""
+        url = _url(host, port, "hello")
+        _, raw = await self._call("GET", url, messages.MAX_BYTES, self._settings.answer_timeout)
+        return messages.decode_hello(raw)
+
+    async def bundle(self, host: str, port: int, have: ManifestDigest | None) -> bytes | None:
+        """Its manifest bundle as sent, not yet checked; None when it is the one we `have`.
+
+        Raises FetchError or ProtocolError.
+        """
+        url = _url(host, port, "bundle")
+        headers = {"If-None-Match": f'W/"{have}"'} if have else None
+        status, raw = await self._call(
+            "GET", url, bundle.MAX_BYTES, self._settings.bundle_timeout, headers=headers
+        )
+        return None if status == 304 else raw
+
+    async def notify(
+        self, neighbours: Iterable[Neighbour], message: Notify
+    ) -> tuple[DeviceId, ...]:
+        """Tell all of them at the same time; returns those that could not be told."""
+        body = message.encode()
+        timeout = self._settings.answer_timeout
+        places = asyncio.Semaphore(self._settings.notifies_at_once)
+        missed: list[DeviceId] = []
+
+        async def tell(neighbour: Neighbour) -> None:
+            url = _url(neighbour.host, neighbour.port, "notify")
+            async with places:
+                try:
+                    await self._call("POST", url, messages.MAX_BYTES, timeout, body=body)
+                except UpdateError:
+                    missed.append(neighbour.id)
+
+        async with asyncio.TaskGroup() as group:
+            for neighbour in neighbours:
+                group.create_task(tell(neighbour))
+        return tuple(missed)
+
+    async def _call(
+        self,
+        method: str,
+        url: str,
+        limit: int,
+        timeout: float,
+        *,
+        headers: dict[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> tuple[int, bytes]:
+        """(status, body) with status 200, 204 or 304 and at most `limit` bytes of plain body."""
+        limits = aiohttp.ClientTimeout(total=timeout, connect=self._settings.connect_timeout)
+        try:
+            async with self._session.request(
+                method, url, headers=headers, data=body, allow_redirects=False, timeout=limits
+            ) as response:
+                if response.status not in (200, 204, 304):
+                    raise FetchError(f"{url} answered {response.status} {response.reason}")
+                raw = await _read(response.content, limit, url)
+                deflated = response.headers.get("Content-Encoding") == "deflate"
+                return response.status, _inflate(raw, limit, url) if deflated else raw
+        except (aiohttp.ClientError, ValueError, OSError) as error:
+            why = str(error) or type(error).__name__
+            raise FetchError(f"{url} does not answer: {why}") from error
+
+
+def _url(host: str, port: int, what: str) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/peer/v1/{what}"
+
+
+async def _read(content: aiohttp.StreamReader, limit: int, url: str) -> bytes:
+    raw = bytearray()
+    async for chunk in content.iter_chunked(CHUNK):
+        raw += chunk
+        if len(raw) > limit:
+            raise ProtocolError(f"{url} answered with more than {limit} bytes", reason="too-large")
+    return bytes(raw)
+
+
+def _inflate(raw: bytes, limit: int, url: str) -> bytes:
+    inflater = zlib.decompressobj()
+    try:
+        plain = inflater.decompress(raw, limit + 1)
+    except zlib.error as error:
+        raise ProtocolError(f"{url} answered with a damaged deflate stream: {error}") from error
+    if len(plain) > limit:
+        raise ProtocolError(f"{url} answered with more than {limit} bytes", reason="too-large")
+    if not inflater.eof or inflater.unused_data:
+        raise ProtocolError(f"{url} answered with a truncated deflate stream")
+    return plain
