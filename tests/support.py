@@ -4,8 +4,9 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 import pytest
 
@@ -39,6 +40,18 @@ def eventually_sync(condition: Callable[[], T], within: float = 10) -> T:
         assert time.monotonic() < deadline, f"not within {within} s: {condition}"
         time.sleep(POLL_SECONDS)
     return value
+
+
+@asynccontextmanager
+async def running(*services: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """`services` run in the background of the block, and are cancelled at its end."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(service) for service in services]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
 
 
 def _required(missing: bool, reason: str) -> pytest.MarkDecorator:
