@@ -1,9 +1,10 @@
 """What can be set about the peer API: where it listens, and every limit on its callers."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-from p2pupd.model.setting import Bytes, Seconds, at_least, setting, within
+from p2pupd.model.setting import NO_PATH, Bytes, Seconds, at_least, setting, within
 
 DEFAULT_PORT: Final = 7830
 
@@ -46,4 +47,18 @@ class PeerApiSettings:
     )
     body: Bytes = setting(
         Bytes(4 * 1024), "Largest body of a request.", check=within(256, 1024 * 1024)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ControlSettings:
+    """`[control]`: the Unix socket on which this machine's operators reach the daemon."""
+
+    socket: Path = setting(
+        NO_PATH,
+        "The socket. Unset: /run/p2pupd/control.sock, or `control.sock` in a state directory "
+        "that is not the default one",
+    )
+    mode: int = setting(
+        0o660, "Permission bits of the socket: who may control", check=within(0, 0o777)
     )

@@ -23,7 +23,6 @@ class TrustSettings:
         Freshness.WARN,
         "`warn` or `strict`: refuse as well what only an untrusted clock calls expired",
     )
-    trust_rtc: bool = setting(False, "Believe the clock although no time source has set it")
     old_after: Seconds = setting(
         Seconds(30 * 86400.0), "Warn about metadata issued longer ago", check=at_least(0)
     )

@@ -1,0 +1,161 @@
+"""Where settings come from: files, environment, flags, in this order; the last one counts.
+
+`/etc/p2pupd/config.toml`, then `/etc/p2pupd/conf.d/*.toml` by name, then the environment
+(`P2PUPD_SECTION__KEY=value`), then flags. With another configuration file, its drop-ins are in
+`conf.d` beside it.
+"""
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+from p2pupd.config.schema import Settings
+from p2pupd.config.structure import Mistake, structure, suggestion
+from p2pupd.errors import ConfigError
+
+DEFAULT_FILE: Final = Path("/etc/p2pupd/config.toml")
+ENVIRONMENT_PREFIX: Final = "P2PUPD_"
+NOT_SETTINGS: Final = frozenset({"P2PUPD_PASSPHRASE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The settings and where each value that is not a default came from."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+    @property
+    def control_socket(self) -> Path:
+        """Where the control API is."""
+        return self.settings.control_socket
+
+
+class _Layers:
+    """Tables laid over each other, remembering who set each key."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, dict[str, Any]] = {}
+        self.origins: dict[str, str] = {}
+        self.folders: dict[str, Path] = {}
+        self.mistakes: list[str] = []
+
+    def lay(self, section: str, key: str, value: Any, origin: str, folder: Path) -> None:
+        self.tables.setdefault(section, {})[key] = value
+        self.origins[f"{section}.{key}"] = origin
+        self.folders[f"{section}.{key}"] = folder
+
+    def folder_of(self, dotted: str) -> Path:
+        section, _, rest = dotted.partition(".")
+        key = rest.partition(".")[0].partition("[")[0]
+        return self.folders.get(f"{section}.{key}", Path.cwd())
+
+    def mistake(self, found: Mistake) -> None:
+        key, wrong = found
+        section, _, rest = key.partition(".")
+        first = rest.partition(".")[0].partition("[")[0]
+        origin = self.origins.get(f"{section}.{first}")
+        self.mistakes.append(f"{origin + ': ' if origin else ''}{key} {wrong}")
+
+
+def load_config(
+    config_file: Path | None = None,
+    *,
+    state_dir: Path | None = None,
+    overrides: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Config:
+    """Read everything. Raises one ConfigError that tells every mistake, a line each.
+
+    A `config_file` that is named must exist; the default one may be missing.
+    """
+    layers = _Layers()
+    _lay_files(layers, config_file)
+    _lay_environment(layers, os.environ if environment is None else environment)
+    if state_dir is not None:
+        layers.lay("device", "state_dir", str(state_dir), "--state-dir", Path.cwd())
+    for each in overrides:
+        _lay_override(layers, each)
+    settings = _compose(layers)
+    if layers.mistakes:
+        raise ConfigError("\n".join(layers.mistakes))
+    return Config(settings, layers.origins)
+
+
+def _lay_files(layers: _Layers, config_file: Path | None) -> None:
+    main = config_file or DEFAULT_FILE
+    if config_file is not None or main.exists():
+        _lay_file(layers, main)
+    for each in sorted((main.parent / "conf.d").glob("*.toml")):
+        _lay_file(layers, each)
+
+
+def _lay_file(layers: _Layers, path: Path) -> None:
+    try:
+        tables = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        layers.mistakes.append(f"{path}: cannot be read: {error.strerror or error}")
+        return
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        layers.mistakes.append(f"{path}: is not TOML: {error}")
+        return
+    for section, table in tables.items():
+        if not isinstance(table, dict):
+            layers.mistakes.append(f"{path}: {section} stands outside of any [section]")
+            continue
+        for key, value in table.items():
+            layers.lay(section, key, value, str(path), path.absolute().parent)
+
+
+def _lay_environment(layers: _Layers, environment: Mapping[str, str]) -> None:
+    for name, value in sorted(environment.items()):
+        if not name.startswith(ENVIRONMENT_PREFIX) or name in NOT_SETTINGS:
+            continue
+        section, found, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
+        if found:
+            layers.lay(section, key, _literal(value), f"environment {name}", Path.cwd())
+
+
+def _lay_override(layers: _Layers, text: str) -> None:
+    dotted, found, value = text.partition("=")
+    section, dot, key = dotted.strip().partition(".")
+    if not (found and dot and key):
+        layers.mistakes.append(f"--set {text}: write section.key=value")
+        return
+    layers.lay(section, key, _literal(value), "--set", Path.cwd())
+
+
+def _literal(text: str) -> Any:
+    """A list or table in TOML's notation, otherwise the text itself."""
+    if not text.lstrip().startswith(("[", "{")):
+        return text
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _compose(layers: _Layers) -> Settings:
+    sections: dict[str, Callable[[], Any]] = {
+        each.name: each.default_factory  # type: ignore[misc]
+        for each in fields(Settings)
+    }
+    for name in layers.tables.keys() - sections.keys():
+        for key in layers.tables[name]:
+            layers.mistake((f"{name}.{key}", "is in no known section" + suggestion(name, sections)))
+    made: dict[str, Any] = {}
+    for name, kind in sections.items():
+        value, mistakes = structure(
+            kind,  # type: ignore[arg-type]
+            layers.tables.get(name, {}),
+            f"{name}.",
+            layers.folder_of,
+        )
+        for each in mistakes:
+            layers.mistake(each)
+        if value is not None:
+            made[name] = value
+    return Settings(**made)
