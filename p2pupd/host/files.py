@@ -1,18 +1,38 @@
 """Durable file writes: after a power cut a file is the old one or the new one, never a torn one."""
 
+import errno
 import os
 from pathlib import Path
 from typing import Final
 
-from p2pupd.errors import HostError, SpaceError
+from p2pupd.errors import FetchError, HostError, SourceGone, SpaceError
 
 PRIVATE: Final = 0o600
-NO_SPACE_ERRNOS: Final = frozenset({28, 122})
+NO_SPACE_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+GONE_ERRNOS: Final = frozenset(
+    {
+        errno.EIO,
+        errno.ENODEV,
+        errno.ENXIO,
+        errno.ENOMEDIUM,
+        errno.EREMOTEIO,
+        errno.ESHUTDOWN,
+        errno.ESTALE,
+        errno.ENOTCONN,
+    }
+)
+"""What the kernel says when a medium was pulled while it was in use."""
 
 
 def host_error(error: OSError, doing: str) -> HostError | SpaceError:
     """The error of our tree for a failed system call while `doing` (a clause with the path)."""
     kind = SpaceError if error.errno in NO_SPACE_ERRNOS else HostError
+    return kind(f"cannot {doing}: {error.strerror or error}")
+
+
+def source_error(error: OSError, doing: str) -> FetchError:
+    """The same for a source of bytes: SourceGone where the medium was pulled, else FetchError."""
+    kind = SourceGone if error.errno in GONE_ERRNOS else FetchError
     return kind(f"cannot {doing}: {error.strerror or error}")
 
 
@@ -41,18 +61,48 @@ def write_durably(path: Path, content: bytes, mode: int = 0o644) -> None:
         os.replace(temporary, path)
         sync_directory(path.parent)
     except OSError as error:
+        temporary.unlink(missing_ok=True)
         raise host_error(error, f"write {path}") from error
 
 
 def make_directory(path: Path, mode: int = 0o755) -> Path:
-    """The directory, made durably where it is missing. Raises HostError or SpaceError."""
+    """The directory, made durably where it is missing, parents too. Raises HostError, SpaceError.
+
+    `mode` is that of the last one; parents get 0755.
+    """
+    missing = [each for each in (path, *path.parents) if not each.is_dir()]
     try:
-        if not path.is_dir():
-            path.mkdir(mode=mode, parents=True, exist_ok=True)
-            sync_directory(path.parent)
+        for each in reversed(missing):
+            each.mkdir(mode=mode if each == path else 0o755, exist_ok=True)
+            sync_directory(each.parent)
     except OSError as error:
         raise host_error(error, f"make the directory {path}") from error
     return path
+
+
+def set_aside(path: Path, word: str) -> Path:
+    """Rename `path` durably to the first free `NAME.WORD-N` beside it; the new path.
+
+    Raises HostError.
+    """
+    number = 1
+    while os.path.lexists(aside := path.with_name(f"{path.name}.{word}-{number}")):
+        number += 1
+    try:
+        os.rename(path, aside)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise host_error(error, f"set {path} aside") from error
+    return aside
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes that an unprivileged program may still write under `path`. Raises HostError."""
+    try:
+        facts = os.statvfs(path)
+    except OSError as error:
+        raise host_error(error, f"ask how much room there is under {path}") from error
+    return facts.f_bavail * facts.f_frsize
 
 
 def read_bounded(path: Path, limit: int) -> bytes:

@@ -1,0 +1,58 @@
+"""The journal's tables, and the way from every earlier version of them.
+
+`user_version` is the schema's version. A migration only ever adds: tables, or columns with a
+default. So an older p2pupd, back in its slot after a newer one failed its trial, still reads and
+writes the file; it must never be locked out of its own state.
+"""
+
+from typing import Final
+
+APPLICATION_ID: Final = 0x70327075
+"""`p2pu`, in the file's header: tells a journal from anybody else's database."""
+
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE deployment (
+        id INTEGER PRIMARY KEY,
+        phase TEXT NOT NULL,
+        ended INTEGER NOT NULL,
+        source TEXT NOT NULL,
+        manifest TEXT NOT NULL,
+        started REAL NOT NULL,
+        changed REAL NOT NULL,
+        release TEXT,
+        attempt INTEGER NOT NULL,
+        slot TEXT,
+        previous_slot TEXT,
+        healthy INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        code INTEGER NOT NULL
+    );
+    CREATE INDEX deployment_ended ON deployment (ended, id);
+    CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+    INSERT INTO counter (name, value) VALUES ('deployment', 0);
+    CREATE TABLE slot (
+        name TEXT PRIMARY KEY,
+        component TEXT,
+        version TEXT,
+        release INTEGER,
+        image_sha256 TEXT,
+        security_floor INTEGER
+    );
+    CREATE TABLE bad_release (
+        component TEXT NOT NULL,
+        release INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        at REAL NOT NULL,
+        PRIMARY KEY (component, release)
+    );
+    CREATE TABLE history (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        at REAL NOT NULL,
+        event TEXT NOT NULL,
+        fields TEXT NOT NULL
+    );
+    """,
+)
+"""Entry N brings a file from version N to N + 1."""
