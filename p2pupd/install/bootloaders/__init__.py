@@ -1,1 +1,1 @@
-"""Adaptors, one file per boot environment."""
+"""Bootloader adaptors: one dialect of the boot environment each (docs/bootloaders.md)."""

@@ -1,0 +1,81 @@
+"""Settings of the installer and of the bootloader that it talks to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from p2pupd.errors import ConfigError
+from p2pupd.install.pair import SlotName
+from p2pupd.model.release import InstallerKind
+from p2pupd.model.setting import NO_PATH, Bytes, Seconds, at_least, setting, within
+
+
+class BootloaderKind(StrEnum):
+    STATEFILE = "statefile"
+    GRUB = "grub"
+    UBOOT = "uboot"
+
+
+def _is_built(kind: InstallerKind) -> str | None:
+    return None if kind is InstallerKind.SLOTS else "is not an installer of this version: `slots`"
+
+
+@dataclass(frozen=True, slots=True)
+class InstallSettings:
+    """`[install]`: what is updated on this device, and how it boots (docs/bootloaders.md)."""
+
+    component: str = setting(
+        "", "Component that this device installs; empty: it carries releases, but installs none"
+    )
+    installer: InstallerKind = setting(
+        InstallerKind.SLOTS, "How images are installed", check=_is_built
+    )
+    slot_a: Path = setting(NO_PATH, "Slot A: a block device, or a file")
+    slot_b: Path = setting(NO_PATH, "Slot B: a block device, or a file")
+    dirty_limit: Bytes = setting(
+        Bytes(16 << 20),
+        "Written bytes that may wait in memory before they must be on the medium",
+        check=at_least(1 << 20),
+    )
+    bootloader: BootloaderKind = setting(BootloaderKind.STATEFILE, "What decides which slot boots")
+    tries: int = setting(
+        1, "How often a new release may be booted to prove itself", check=within(1, 3)
+    )
+    statefile: Path = setting(
+        NO_PATH, "The boot state file of `statefile`; unset: `boot.json` in the state directory"
+    )
+    initial_slot: SlotName = setting(
+        SlotName.A, "Slot that runs when `statefile` makes its file for the first time"
+    )
+    grubenv: Path = setting(Path("/boot/grub/grubenv"), "GRUB's environment block")
+    grub_editenv: str = setting("grub-editenv", "GRUB's tool; `grub2-editenv` on some systems")
+    fw_env_config: Path = setting(
+        Path("/etc/fw_env.config"), "Where U-Boot's environment is, for fw_printenv and fw_setenv"
+    )
+    fw_printenv: str = setting("fw_printenv", "U-Boot's tool that reads its environment")
+    fw_setenv: str = setting("fw_setenv", "U-Boot's tool that writes its environment")
+    booted_from: Path = setting(
+        Path("/proc/cmdline"),
+        "File with the kernel command line, which tells `grub` and `uboot` the running slot by "
+        "`p2pupd.slot=`, `rauc.slot=` or `root=`",
+    )
+    tool_timeout: Seconds = setting(
+        Seconds(30.0), "A bootloader tool that takes longer has failed", check=at_least(1)
+    )
+
+    def slots(self) -> Mapping[str, Path]:
+        """The paths by slot name. Raises ConfigError unless both are set, absolute and differ."""
+        paths = {"slot_a": self.slot_a, "slot_b": self.slot_b}
+        mistakes = [
+            f"install.{key} is not set: give the block device or the file of the slot"
+            if path == NO_PATH
+            else f"install.{key} ({path}) is not an absolute path"
+            for key, path in paths.items()
+            if not path.is_absolute()
+        ]
+        if not mistakes and self.slot_a == self.slot_b:
+            mistakes.append(f"install.slot_a and install.slot_b are both {self.slot_a}")
+        if mistakes:
+            raise ConfigError("\n".join(mistakes))
+        return {SlotName.A: self.slot_a, SlotName.B: self.slot_b}
