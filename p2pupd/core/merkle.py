@@ -1,0 +1,98 @@
+"""The pieces root of BitTorrent v2 (BEP 52), computed while a file streams by, and how long its
+pieces should be.
+
+The root is that of a binary SHA-256 tree over blocks of 16 KiB, filled up with all-zero leaves to
+a power of two. It does not depend on the piece length.
+"""
+
+import hashlib
+from itertools import accumulate, repeat
+from typing import Final
+
+BLOCK: Final = 16 * 1024
+LEVELS: Final = 50
+"""More than any file has: 2**50 blocks are 16 EiB."""
+
+SHORT_FILE: Final = 4 * 1024 * 1024
+USUAL_PIECE: Final = 64 * 1024
+MOST_PIECES: Final = 16 * 1024
+LONGEST_PIECE: Final = 16 * 1024 * 1024
+
+
+def _parent(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(left + right).digest()
+
+
+PADDING: Final = tuple(
+    accumulate(repeat(None, LEVELS), lambda below, _: _parent(below, below), initial=bytes(32))
+)
+"""The root of a subtree of all-zero leaves, by its level; level 0 is one leaf."""
+
+
+class PiecesRoot:
+    """Give it the file's bytes in order, in chunks of any size; memory stays constant.
+
+    Chunks that are multiples of 16 KiB are hashed without being copied.
+    """
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+        self._complete: list[tuple[int, bytes]] = []
+        """(level, root) of complete subtrees, the levels falling: the leaves so far, in binary."""
+
+    def update(self, chunk: bytes | bytearray | memoryview) -> None:
+        """The next bytes of the file."""
+        view = memoryview(chunk).cast("B")
+        start = 0
+        if self._rest:
+            start = min(len(view), BLOCK - len(self._rest))
+            self._rest += view[:start]
+            if len(self._rest) < BLOCK:
+                return
+            _add_leaf(self._complete, self._rest)
+            self._rest = bytearray()
+        end = len(view) - (len(view) - start) % BLOCK
+        for at in range(start, end, BLOCK):
+            _add_leaf(self._complete, view[at : at + BLOCK])
+        self._rest += view[end:]
+
+    def digest(self) -> bytes:
+        """The root of what was given so far: 32 bytes; more may follow.
+
+        Raises ValueError when that is nothing: BEP 52 gives an empty file no root.
+        """
+        left = list(self._complete)
+        if self._rest:
+            _add_leaf(left, self._rest)
+        if not left:
+            raise ValueError("an empty file has no pieces root")
+        level, root = left.pop()
+        while left:
+            if left[-1][0] == level:
+                root = _parent(left.pop()[1], root)
+            else:
+                root = _parent(root, PADDING[level])
+            level += 1
+        return root
+
+
+def _add_leaf(complete: list[tuple[int, bytes]], block: bytes | bytearray | memoryview) -> None:
+    level, root = 0, hashlib.sha256(block).digest()
+    while complete and complete[-1][0] == level:
+        root = _parent(complete.pop()[1], root)
+        level += 1
+    complete.append((level, root))
+
+
+def piece_length_for(length: int) -> int:
+    """The piece length in bytes for a file of `length` bytes: a power of two.
+
+    16 KiB up to 4 MiB, so that even a small file is shared out among peers; then 64 KiB, doubled
+    so that there are at most 16384 pieces, up to 16 MiB.
+    """
+    if length <= SHORT_FILE:
+        return BLOCK
+    piece = USUAL_PIECE
+    while piece * MOST_PIECES < length and piece < LONGEST_PIECE:
+        piece *= 2
+    return piece
