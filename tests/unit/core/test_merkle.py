@@ -1,7 +1,9 @@
 """The pieces root must be libtorrent's own, whatever the file's size and however it is read."""
 
 import hashlib
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import libtorrent as lt
 import pytest
@@ -18,8 +20,8 @@ def by_libtorrent(path: Path, piece_length: int) -> bytes:
     files = [lt.create_file_entry(path.name, path.stat().st_size, 0, 0, "")]
     torrent = lt.create_torrent(files, piece_length, lt.create_torrent.v2_only)
     lt.set_piece_hashes(torrent, str(path.parent))
-    tree = torrent.generate()[b"info"][b"file tree"]
-    root: bytes = tree[path.name.encode()][b""][b"pieces root"]
+    info: Any = torrent.generate()[b"info"]
+    root: bytes = info[b"file tree"][path.name.encode()][b""][b"pieces root"]
     return root
 
 
@@ -83,7 +85,7 @@ def test_root_does_not_depend_on_how_the_file_is_cut(
     content = content_of(size)
     edges = [0, *sorted(cut for cut in cuts if cut < size), size]
     root = PiecesRoot()
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         root.update(kind(content[start:end]))
     assert root.digest() == ours(content)
 
