@@ -87,7 +87,7 @@ class ControlClient:
 
     def _unreachable(self, error: Exception) -> DaemonUnreachable:
         return DaemonUnreachable(
-            f"no answer on {self._path}: {error or type(error).__name__}; is `p2pupd daemon` "
+            f"no answer on {self._path}: {str(error) or type(error).__name__}; is `p2pupd daemon` "
             "running with this configuration, and may you use its socket?"
         )
 

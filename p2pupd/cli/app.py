@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """The exit code of `p2pupd ARGUMENTS`. Expected errors go to standard error in one line each."""
+    """The exit code of `p2pupd ARGUMENTS`. Expected errors go to standard error."""
     try:
         result: Any = app.main(arguments, prog_name="p2pupd", standalone_mode=False)
         return result if isinstance(result, int) else 0

@@ -112,6 +112,7 @@ def _facts(status: dict[str, Any]) -> list[tuple[str, RenderableType]]:
         ("deployment", _deployment(status["deployment"])),
         ("store", "{} used, {} free".format(*(size(status["store"][k]) for k in ("used", "free")))),
     ]
+    rows += [("source", f"{name}: {state}") for name, state in status["sources"].items()]
     rows += [
         ("warning", Text(each, "yellow")) for each in (status["manifest"] or {}).get("warnings", [])
     ]

@@ -10,7 +10,7 @@ from p2pupd.engine.content import Content
 from p2pupd.engine.messages import BundleBelieved
 from p2pupd.engine.parts import InstallPart, Parts
 from p2pupd.engine.settings import DeviceSettings
-from p2pupd.errors import InstallError, TrustError
+from p2pupd.errors import HostError, InstallError, TrustError
 from p2pupd.feeds.interface import Offer
 from p2pupd.model import commands as do
 from p2pupd.model import events as on
@@ -148,7 +148,7 @@ class Handlers:
     async def _reboot(self, _: Deployment, command: do.Command) -> Result:
         log.info("device.reboots id=%s attempt=%d", command.deployment, command.attempt)
         await self._parts.reboot()
-        return None
+        raise HostError("the device did not restart; see device.reboot_command", reason="reboot")
 
     async def _read_boot(self, record: Deployment, _: do.Command) -> Result:
         return await self._booted(record)

@@ -23,13 +23,15 @@ from p2pupd.engine.messages import (
     OfferOutcome,
     Reconsider,
     RollBackAsked,
+    SourceLeft,
+    SourceRefused,
     Ticket,
 )
 from p2pupd.engine.parts import Parts
 from p2pupd.engine.settings import DeviceSettings
 from p2pupd.engine.tasks import Tasks
+from p2pupd.engine.way_back import way_back
 from p2pupd.errors import (
-    DowngradeError,
     FetchError,
     NothingToDo,
     SpaceError,
@@ -49,16 +51,24 @@ from p2pupd.wire import bundle as wire_bundle
 log = logging.getLogger(__name__)
 
 _REVERTIBLE: Final = (Phase.ARMED, Phase.TRIAL)
-_LOOK_BACK: Final = 200
 
-Message = on.Event | BundleBelieved | OfferCame | Reconsider | Approve | RollBackAsked
+Message = (
+    on.Event
+    | BundleBelieved
+    | OfferCame
+    | SourceLeft
+    | SourceRefused
+    | Reconsider
+    | Approve
+    | RollBackAsked
+)
 
 
 class Engine:
     """Owns every deployment of this device. Construct with its parts, then `run`."""
 
     def __init__(self, parts: Parts, settings: DeviceSettings) -> None:
-        self._parts = parts
+        self.parts = parts
         self._settings = settings
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
         self._records: dict[DeploymentId, Deployment] = {}
@@ -66,6 +76,7 @@ class Engine:
         self._tickets: dict[DeploymentId, Ticket] = {}
         self.manifest: Manifest | None = None
         self.latest: Deployment | None = None
+        self.sources: dict[str, str] = {}
         self.content: Content
         self.carrier: Carrier
         self.handlers: Handlers
@@ -79,6 +90,14 @@ class Engine:
         ticket = Ticket(asyncio.get_running_loop().create_future())
         self._inbox.put_nowait(OfferCame(offer, ticket))
         return ticket
+
+    def source_gone(self, source: str) -> None:
+        """A stick was pulled; what was copied of it stays for when it is back."""
+        self._inbox.put_nowait(SourceLeft(source))
+
+    def source_refused(self, source: str, error: UpdateError) -> None:
+        """A stick is there, but cannot be read safely."""
+        self._inbox.put_nowait(SourceRefused(source, error))
 
     def reconsider(self) -> None:
         """Look again whether something can be installed now."""
@@ -100,7 +119,7 @@ class Engine:
         """A line for the log and the device's durable history."""
         log.info("%s %s", event, " ".join(f'{key}="{value}"' for key, value in fields.items()))
         entry = HistoryEntry(self._now(), event, fields)
-        self._tasks.start("note", asyncio.to_thread(self._parts.journal.note, entry))
+        self._tasks.start("note", asyncio.to_thread(self.parts.journal.note, entry))
 
     # -- the law ---------------------------------------------------------------------------------
 
@@ -108,18 +127,18 @@ class Engine:
         """Recover, then take messages until cancelled."""
         async with asyncio.TaskGroup() as group:
             self._tasks = Tasks(group)
-            self.content = Content(self._parts.store, self._parts.swarm, self._tasks, self.note)
+            self.content = Content(self.parts.store, self.parts.swarm, self._tasks, self.note)
             self.carrier = Carrier(self.content, self._settings.role, self._tasks, self.note)
-            self.handlers = Handlers(self._parts, self._settings, self.content)
+            self.handlers = Handlers(self.parts, self._settings, self.content)
             await self._start()
             while True:
                 await self._take(await self._inbox.get())
 
     async def _start(self) -> None:
-        self.manifest = await asyncio.to_thread(self._parts.verifier.current)
-        newest = await asyncio.to_thread(self._parts.journal.deployments, 1)
+        self.manifest = await asyncio.to_thread(self.parts.verifier.current)
+        newest = await asyncio.to_thread(self.parts.journal.deployments, 1)
         self.latest = newest[0] if newest else None
-        open_records = await asyncio.to_thread(self._parts.journal.open_deployments)
+        open_records = await asyncio.to_thread(self.parts.journal.open_deployments)
         await self._protect()
         await self.content.share_all()
         for journaled in open_records:
@@ -127,13 +146,13 @@ class Engine:
             self.note("deployment.recovered", id=record.id, phase=record.phase)
             self._records[record.id] = record
             if record is not journaled:
-                await asyncio.to_thread(self._parts.journal.record, record)
+                await asyncio.to_thread(self.parts.journal.record, record)
             if isinstance(first, on.Event):
                 self._inbox.put_nowait(first)
             else:
                 self._act(first)
         if self.manifest is not None:
-            self._parts.announce(ManifestDigest(self.manifest.digest))
+            self.parts.announce(ManifestDigest(self.manifest.digest))
             self.carrier.manifest_accepted(self.manifest, None)
         self._tasks.start("recheck", self._recheck())
         self.reconsider()
@@ -156,6 +175,13 @@ class Engine:
                 await self._believe(message)
             case OfferCame():
                 await self._offered(message)
+            case SourceLeft(source=source):
+                self.sources.pop(source, None)
+                self.content.source_left(source)
+                self.note("source.left", source=source)
+            case SourceRefused(source=source, error=error):
+                self.sources[source] = f"{error.reason}: {error}"
+                self.note("source.refused", source=source, reason=error.reason, detail=str(error))
             case Reconsider():
                 await self._reconsider()
             case Approve():
@@ -179,7 +205,7 @@ class Engine:
                 await self._ended(after)
 
     async def _journal(self, record: Deployment) -> None:
-        await asyncio.to_thread(self._parts.journal.record, record)
+        await asyncio.to_thread(self.parts.journal.record, record)
         self._records[record.id] = record
         self.latest = record
 
@@ -210,6 +236,7 @@ class Engine:
         offer, ticket = message.offer, message.ticket
         digest = wire_bundle.digest(offer.bundle)
         if offer.open_content is not None:
+            self.sources[offer.source] = "in"
             self.content.source_came(offer.source, offer.open_content)
         if self.manifest is not None and self.manifest.digest == digest:
             self._inform(ticket, await self._choose(self.manifest))
@@ -221,7 +248,7 @@ class Engine:
         self._act(do.VerifyOffer(record.id, 0))
 
     async def _new_record(self, offer: Offer, digest: ManifestDigest) -> Deployment:
-        number = await asyncio.to_thread(self._parts.journal.next_deployment_id)
+        number = await asyncio.to_thread(self.parts.journal.next_deployment_id)
         now = self._now()
         record = Deployment(number, Phase.OFFERED, offer.source, digest, now, now)
         self.handlers.offers[number] = offer
@@ -241,7 +268,7 @@ class Engine:
             self.note("manifest.accepted", digest=manifest.digest[:16], source=offer.source)
         self._carry(manifest, offer, ticket)
         if new:
-            self._parts.announce(ManifestDigest(manifest.digest))
+            self.parts.announce(ManifestDigest(manifest.digest))
         await self._decide(message.deployment, choice)
 
     def _inform(self, ticket: Ticket | None, choice: Release | Refusal) -> None:
@@ -322,9 +349,9 @@ class Engine:
             if not waiting or waiting[0].release is None:
                 raise NothingToDo("nothing waits for consent; name a release to allow it ahead")
             number = waiting[0].release.release
-        install = self._parts.install
+        install = self.parts.install
         if message.again and install is not None:
-            clear = self._parts.journal.clear_bad
+            clear = self.parts.journal.clear_bad
             await asyncio.to_thread(clear, install.component, number)
         self.handlers.approved.add(number)
         self.note("operator.approved", release=str(number), again=str(message.again).lower())
@@ -334,30 +361,12 @@ class Engine:
     async def _roll_back(self) -> str:
         record = next((each for each in self._open() if each.phase in _REVERTIBLE), None)
         if record is None:
-            record = await self._last_confirmed()
+            if any(each.phase is Phase.INSTALLING for each in self._open()):
+                raise UsageError("the previous slot is being overwritten just now")
+            record = await asyncio.to_thread(way_back, self.parts.journal, self._settings)
         self._records[record.id] = record
         await self._step(on.RollbackWanted(record.id, "the operator asked for it"))
         return f"going back to slot {record.previous_slot}"
-
-    async def _last_confirmed(self) -> Deployment:
-        """The deployment that put the running release here, if its predecessor can come back."""
-        journal = self._parts.journal
-        if any(each.phase is Phase.INSTALLING for each in self._open()):
-            raise UsageError("the previous slot is being overwritten just now")
-        newest = await asyncio.to_thread(journal.deployments, _LOOK_BACK)
-        relevant = (each for each in newest if each.phase in (Phase.CONFIRMED, Phase.REVERTED))
-        record = next(relevant, None)
-        if record is None or record.phase is Phase.REVERTED or record.previous_slot is None:
-            raise NothingToDo("no confirmed update to go back from")
-        slots = await asyncio.to_thread(journal.slots)
-        previous = slots.get(record.previous_slot)
-        if record.previous_slot in slots and previous is None:
-            raise UsageError(f"slot {record.previous_slot} holds no complete image to go back to")
-        floor = record.release.security_floor if record.release else 0
-        before = previous.release if previous else self._settings.factory_release
-        if before < floor:
-            raise DowngradeError(f"release {before} is below the signed security floor {floor}")
-        return record
 
     # -- when a phase has changed ----------------------------------------------------------------
 
@@ -379,7 +388,7 @@ class Engine:
         self._records.pop(record.id, None)
         if record.release is not None and recovery.proved_bad(record):
             await asyncio.to_thread(
-                self._parts.journal.mark_bad,
+                self.parts.journal.mark_bad,
                 record.release.component,
                 record.release.release,
                 record.reason,
@@ -390,10 +399,10 @@ class Engine:
 
     async def _protect(self) -> None:
         """Never evict what is installed, what was before it, and what is on its way."""
-        slots = await asyncio.to_thread(self._parts.journal.slots)
+        slots = await asyncio.to_thread(self.parts.journal.slots)
         keep = {Sha256(each.image_sha256) for each in slots.values() if each}
         keep |= {each.release.artifact.sha256 for each in self._open() if each.release}
-        await asyncio.to_thread(self._parts.store.protect, frozenset(keep))
+        await asyncio.to_thread(self.parts.store.protect, frozenset(keep))
 
     def _now(self) -> float:
-        return self._parts.clock().now
+        return self.parts.clock().now

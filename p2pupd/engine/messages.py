@@ -46,6 +46,21 @@ class OfferCame:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceLeft:
+    """A stick was pulled."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRefused:
+    """A stick is there, but cannot be read safely."""
+
+    source: str
+    error: UpdateError
+
+
+@dataclass(frozen=True, slots=True)
 class BundleBelieved:
     """VerifyOffer's result: trust accepted the bundle."""
 

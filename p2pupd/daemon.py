@@ -1,0 +1,349 @@
+"""The composition root: builds every part from the settings and runs them until told to stop.
+
+The only module that names concrete backends. Nothing here decides anything about releases.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import ip_address
+from pathlib import Path
+
+from p2pupd import BUILD_TIME, __version__
+from p2pupd.api import peer as peer_api
+from p2pupd.api.control import control_app, serve_socket
+from p2pupd.config.load import Config
+from p2pupd.config.schema import Settings
+from p2pupd.discovery.interface import Discovery
+from p2pupd.discovery.interfaces import InterfaceWatcher
+from p2pupd.discovery.mdns import MdnsDiscovery
+from p2pupd.discovery.static import StaticPeers
+from p2pupd.discovery.view import View
+from p2pupd.engine.loop import Engine
+from p2pupd.engine.operations import Operations
+from p2pupd.engine.parts import InstallPart, Parts
+from p2pupd.engine.tasks import Tasks
+from p2pupd.errors import ConfigError, UpdateError
+from p2pupd.feeds.interface import Feed, Offer
+from p2pupd.feeds.neighbours import NeighbourFeed
+from p2pupd.feeds.peer_client import PeerClient
+from p2pupd.feeds.stick import export_to
+from p2pupd.feeds.usb import UsbFeed, read_offer
+from p2pupd.health.runner import HealthRunner, configured_probes
+from p2pupd.host.clock import Clock
+from p2pupd.host.power import power_ok, restart
+from p2pupd.host.systemd import ServiceManager
+from p2pupd.install.bootloaders.select import boot_control
+from p2pupd.install.slots import SlotsInstaller
+from p2pupd.journal.sqlite import SqliteJournal
+from p2pupd.logs import configure_logging
+from p2pupd.model.device import Announcement, Neighbour, Role
+from p2pupd.model.ids import ComponentId, DeviceId, ManifestDigest, Sha256, announced
+from p2pupd.model.setting import NO_PATH
+from p2pupd.store.disk import DiskStore
+from p2pupd.swarm.interface import SwarmPeer
+from p2pupd.swarm.session import LibtorrentSwarm
+from p2pupd.trust.identity import Identity, load_or_create
+from p2pupd.trust.verifier import Verifier
+from p2pupd.wire.messages import Hello, Notify
+
+log = logging.getLogger(__name__)
+
+
+def run_daemon(config: Config, *, log_format: str, debug: bool) -> None:
+    """Run until SIGTERM or SIGINT. Raises ConfigError, or HostError when it cannot start."""
+    configure_logging(log_format, debug=debug)
+    try:
+        asyncio.run(_main(config))
+    except asyncio.CancelledError:
+        log.info("daemon.stopped")
+    except BaseExceptionGroup as group:
+        expected = _first_expected(group)
+        if expected is None:
+            raise
+        raise expected from group
+
+
+def _first_expected(group: BaseExceptionGroup[BaseException]) -> UpdateError | None:
+    """The error to tell when everything that went wrong is of our own tree."""
+    ours, others = group.split(UpdateError)
+    if ours is None or others is not None:
+        return None
+    first: BaseException = ours
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first if isinstance(first, UpdateError) else None
+
+
+async def _main(config: Config) -> None:
+    manager = ServiceManager.from_environment()
+    settings = config.settings
+    _stop_on_signals(settings.device.shutdown_grace, manager)
+    daemon = Daemon(config, manager)
+    await daemon.run()
+
+
+def _stop_on_signals(grace: float, manager: ServiceManager) -> None:
+    """SIGTERM and SIGINT unwind the task groups; what hangs is cut off after `grace` seconds."""
+    main = asyncio.current_task()
+    assert main is not None
+    loop = asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        log.info("daemon.stopping signal=%s", number.name)
+        manager.stopping()
+        end = threading.Timer(grace, os._exit, [1])
+        end.daemon = True
+        end.start()
+        main.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fixed:
+    """What is known before anything runs."""
+
+    identity: Identity
+    verifier: Verifier
+    store: DiskStore
+    journal: SqliteJournal
+
+
+class Daemon:
+    """All parts of one device, wired. Also what neighbours and discovery talk to."""
+
+    def __init__(self, config: Config, manager: ServiceManager) -> None:
+        self._settings: Settings = config.settings
+        self._socket = config.control_socket
+        self._manager = manager
+        self._port = 0
+        self._discoveries: list[Discovery] = []
+
+    async def run(self) -> None:
+        """Start everything in its order; run until cancelled."""
+        settings = self._settings
+        fixed = await asyncio.to_thread(self._open)
+        self._fixed = fixed
+        self._swarm = LibtorrentSwarm(
+            fixed.identity.id, settings.swarm, uploads=settings.device.role is not Role.LEECH
+        )
+        sockets = peer_api.listen(settings.peer)
+        self._port = sockets[0].getsockname()[1]
+        async with AsyncExitStack() as stack:
+            stack.callback(fixed.journal.close)
+            self._client = await stack.enter_async_context(
+                PeerClient(settings.neighbours, _loopback(settings.peer.listen))
+            )
+            group = await stack.enter_async_context(asyncio.TaskGroup())
+            self._tasks = Tasks(group)
+            self._tasks.supervise("swarm", self._swarm.run)
+            await self._swarm.listening()
+            self._build()
+            self._start(sockets)
+            await self.engine.ready.wait()
+            self._manager.ready()
+            self._manager.status(f"device {fixed.identity.id}")
+            log.info(
+                "daemon.ready version=%s device=%s realm=%s port=%d bt=%d",
+                __version__,
+                fixed.identity.id,
+                fixed.verifier.realm,
+                self._port,
+                self._swarm.listen_port,
+            )
+
+    def _open(self) -> _Fixed:
+        """Everything on disk. Blocks; raises ConfigError, HostError or SpaceError."""
+        settings, state = self._settings, self._settings.state_dir
+        store = settings.store.directory
+        return _Fixed(
+            identity=load_or_create(state / "device.key"),
+            verifier=Verifier(state / "trust", settings.trust, BUILD_TIME),
+            store=DiskStore(state / "store" if store == NO_PATH else store, settings.store),
+            journal=SqliteJournal(state / "journal.sqlite", settings.journal),
+        )
+
+    def _build(self) -> None:
+        settings, fixed = self._settings, self._fixed
+        watcher = InterfaceWatcher(settings.discovery)
+        self.view = View(
+            settings.discovery,
+            fixed.identity.id,
+            fixed.verifier.realm,
+            ask_hello=self._client.hello,
+            interfaces=watcher,
+            listener=self,
+        )
+        self._watcher = watcher
+        if settings.discovery.mdns:
+            mdns = MdnsDiscovery(settings.discovery, self._announcement(), watcher)
+            self._discoveries.append(mdns)
+        if settings.discovery.peers:
+            self._discoveries.append(StaticPeers(settings.discovery, self._client.hello))
+        self.feed = NeighbourFeed(
+            settings.neighbours,
+            self._client.bundle,
+            self._current,
+            suspect=self.view.suspect,
+        )
+        self.engine = Engine(self._parts(), settings.device)
+
+    def _parts(self) -> Parts:
+        settings, fixed = self._settings, self._fixed
+        device = settings.device
+        return Parts(
+            device=fixed.identity.id,
+            journal=fixed.journal,
+            store=fixed.store,
+            swarm=self._swarm,
+            verifier=fixed.verifier,
+            install=_install_part(settings),
+            clock=Clock(settings.clock).read,
+            probe=HealthRunner(settings.health, configured_probes(settings.health)).run,
+            reboot=partial(restart, device.reboot_command, device.reboot_timeout),
+            power_ok=partial(power_ok, device.least_battery),
+            announce=self._announce,
+        )
+
+    def _start(self, sockets: list[peer_api.socket.socket]) -> None:
+        settings, tasks = self._settings, self._tasks
+        operations = Operations(
+            self.engine,
+            self.engine.parts,
+            settings.device,
+            read_path=read_offer,
+            write_stick=export_to,
+            neighbours=self.view.neighbours,
+            ask_neighbours=self.feed.check,
+        )
+        control = control_app(operations)
+        app = peer_api.peer_app(self, settings.peer)
+        tasks.start("engine", self.engine.run())
+        tasks.supervise("peer-api", partial(peer_api.serve, app, sockets, settings.peer))
+        tasks.supervise(
+            "control-api", partial(serve_socket, control, self._socket, settings.control.mode)
+        )
+        tasks.supervise("interfaces", self._watcher.run)
+        tasks.supervise("neighbours", self.view.run)
+        for discovery in self._discoveries:
+            tasks.supervise(type(discovery).__name__, partial(discovery.run, self.view))
+        feeds: list[Feed] = [self.feed, UsbFeed(settings.media)]
+        for feed in feeds:
+            tasks.supervise(type(feed).__name__, partial(feed.run, self))
+        tasks.start("watchdog", self._manager.run())
+
+    # -- FeedListener ----------------------------------------------------------------------------
+
+    def offer(self, offer: Offer) -> None:
+        """A feed has something."""
+        self.engine.offer(offer)
+
+    def source_gone(self, source: str) -> None:
+        """A stick was pulled."""
+        self.engine.source_gone(source)
+
+    def source_refused(self, source: str, error: Exception) -> None:
+        """A stick could not be read safely."""
+        self.engine.source_refused(source, error)
+
+    # -- DiscoveryListener -----------------------------------------------------------------------
+
+    def neighbour_seen(self, neighbour: Neighbour) -> None:
+        """An admitted neighbour appeared or changed."""
+        self.feed.neighbour_seen(neighbour)
+        self._swarm.set_peers(_swarm_peers(self.view.neighbours()))
+
+    def neighbour_lost(self, neighbour: DeviceId, source: str) -> None:
+        """It is gone."""
+        self.feed.neighbour_lost(neighbour, source)
+        self._swarm.set_peers(_swarm_peers(self.view.neighbours()))
+
+    # -- PeerState -------------------------------------------------------------------------------
+
+    def hello(self) -> Hello:
+        """Who we are now."""
+        return Hello(
+            id=self._fixed.identity.id,
+            realm=self._fixed.verifier.realm,
+            manifest=self._current() or "",
+            role=self._settings.device.role,
+            port=self._port,
+            bt_port=self._swarm.listen_port,
+            version=__version__,
+        )
+
+    def bundle(self) -> tuple[ManifestDigest, bytes] | None:
+        """The accepted manifest bundle."""
+        digest, raw = self._current(), self._fixed.verifier.current_bundle()
+        return None if digest is None or raw is None else (digest, raw)
+
+    async def artifact(self, sha256: Sha256) -> Path | None:
+        """A verified artifact's file; a leech gives nothing away."""
+        if self._settings.device.role is Role.LEECH:
+            return None
+        found = await asyncio.to_thread(self._fixed.store.find, sha256)
+        return found.path if found is not None and found.verified else None
+
+    def notified(self, notify: Notify, address: str) -> None:
+        """A neighbour's manifest changed."""
+        self.view.told(notify.id, notify.manifest, address, notify.port)
+
+    # -- ourselves -------------------------------------------------------------------------------
+
+    def _current(self) -> ManifestDigest | None:
+        manifest = self._fixed.verifier.current()
+        return ManifestDigest(manifest.digest) if manifest else None
+
+    def _announcement(self) -> Announcement:
+        hello = self.hello()
+        manifest = announced(ManifestDigest(hello.manifest))
+        return Announcement(hello.id, hello.realm, manifest, hello.role, hello.port, hello.bt_port)
+
+    def _announce(self, manifest: ManifestDigest) -> None:
+        for discovery in self._discoveries:
+            discovery.announce(self._announcement())
+        self._tasks.start("notify", self._notify(manifest))
+
+    async def _notify(self, manifest: ManifestDigest) -> None:
+        notify = Notify(self._fixed.identity.id, manifest, self._port)
+        silent = await self._client.notify(self.view.neighbours(), notify)
+        for each in silent:
+            self.view.suspect(each)
+
+
+def _install_part(settings: Settings) -> InstallPart | None:
+    install = settings.install
+    if not install.component:
+        return None
+    if not settings.device.hardware:
+        raise ConfigError("device.hardware is empty: name what this device is, as releases do")
+    installer = SlotsInstaller(
+        install.slots(),
+        boot_control(install, settings.state_dir),
+        settings.state_dir / "slots.json",
+        tries=install.tries,
+        dirty_limit=install.dirty_limit,
+    )
+    return InstallPart(ComponentId(install.component), install.installer, installer)
+
+
+def _swarm_peers(neighbours: Iterable[Neighbour]) -> list[SwarmPeer]:
+    return [
+        SwarmPeer(each.id, each.host, each.bt_port, carries_all=each.role is Role.SEED)
+        for each in neighbours
+        if each.bt_port
+    ]
+
+
+def _loopback(addresses: tuple[str, ...]) -> str | None:
+    """Many daemons on one machine tell each other apart by their loopback addresses."""
+    first = addresses[0]
+    return first if ip_address(first).is_loopback else None

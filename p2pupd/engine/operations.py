@@ -1,0 +1,178 @@
+"""What operators ask of the daemon, in terms of the engine: the other side of the control API."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from p2pupd.engine.loop import Engine
+from p2pupd.engine.messages import OfferOutcome
+from p2pupd.engine.parts import Parts
+from p2pupd.engine.report import report
+from p2pupd.engine.settings import DeviceSettings
+from p2pupd.errors import NothingToDo, UpdateError
+from p2pupd.feeds.interface import Offer
+from p2pupd.model.device import Neighbour, Role
+from p2pupd.model.release import Release
+
+Json = dict[str, Any]
+ReadPath = Callable[[Path], Offer]
+"""Reads the repository at a path into an offer; blocks. Raises NotARepository, UnsafeMedia, ..."""
+
+WriteStick = Callable[
+    [Path, bytes, Sequence[tuple[Release, Path]], Callable[[Release, int], None]], None
+]
+"""Writes a stick: path, bundle, (release, file) pairs, progress in bytes; blocks."""
+
+PROGRESS_SECONDS: Final = 0.2
+CARRIES_ONLY: Final = frozenset({"no-component", "no-release"})
+
+
+class Operations:
+    """Implements `api.control.Controls`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        parts: Parts,
+        settings: DeviceSettings,
+        *,
+        read_path: ReadPath,
+        write_stick: WriteStick,
+        neighbours: Callable[[], Iterable[Neighbour]],
+        ask_neighbours: Callable[[], None],
+    ) -> None:
+        self._engine = engine
+        self._parts = parts
+        self._settings = settings
+        self._read_path = read_path
+        self._write_stick = write_stick
+        self._neighbours = neighbours
+        self._ask_neighbours = ask_neighbours
+
+    async def status(self) -> Json:
+        """The picture that `p2pupd status` prints."""
+        await self._engine.ready.wait()
+        engine = self._engine
+        picture = await report(
+            self._parts, self._settings, engine.handlers, engine.manifest, engine.latest
+        )
+        return picture | {
+            "neighbours": len(list(self._neighbours())),
+            "sources": dict(engine.sources),
+        }
+
+    async def peers(self) -> list[Json]:
+        """The neighbours of now."""
+        return [
+            {
+                "id": each.id,
+                "host": each.host,
+                "port": each.port,
+                "bt_port": each.bt_port,
+                "role": str(each.role),
+                "manifest": each.manifest,
+                "source": each.source,
+                "last_seen": each.last_seen,
+            }
+            for each in self._neighbours()
+        ]
+
+    async def history(self, limit: int) -> list[Json]:
+        """The newest lines of the device's history, oldest first."""
+        lines = await asyncio.to_thread(self._parts.journal.history, limit)
+        return [{"at": each.at, "event": each.event, **each.fields} for each in lines]
+
+    async def check(self) -> str:
+        """Ask every source again."""
+        self._ask_neighbours()
+        self._engine.reconsider()
+        return "asked every neighbour; see `p2pupd status`"
+
+    async def approve(self, release: int | None, again: bool) -> str:
+        """Consent to an installation."""
+        return await self._engine.approve(release, again)
+
+    async def rollback(self) -> str:
+        """Go back to the previous slot."""
+        return await self._engine.roll_back()
+
+    async def import_from(self, path: Path) -> AsyncIterator[Json]:
+        """Yield the progress of copying, then what became of it. Raises what reading raises."""
+        await self._engine.ready.wait()
+        offer = await asyncio.to_thread(self._read_path, path)
+        ticket = self._engine.offer(offer)
+        while not ticket.done.done():
+            await asyncio.wait([ticket.done], timeout=PROGRESS_SECONDS)
+            for each in self._engine.content.transfers():
+                if each.source == offer.source:
+                    yield _progress(each.release, each.progress.done)
+        yield {"result": self._verdict(ticket.done.result())}
+
+    def _verdict(self, outcome: OfferOutcome) -> Json:
+        said = [f"carries {release.label}" for release in outcome.carried]
+        said += [f"not taken: {release.label}: {error}" for release, error in outcome.lost]
+        if outcome.chosen is not None:
+            said.append(f"goes for {outcome.chosen.label}")
+        code, reason = 0, ""
+        if outcome.refusal is not None:
+            said.append(f"this device: {outcome.refusal.reason}: {outcome.refusal.detail}")
+            code, reason = outcome.refusal.code, outcome.refusal.reason
+        carries = bool(outcome.carried) and not outcome.lost
+        seeds = self._settings.role is Role.SEED and reason == "wrong-hardware"
+        if carries and (reason in CARRIES_ONLY or seeds):
+            code = 0
+        if outcome.lost:
+            error: UpdateError = outcome.lost[0][1]
+            code, reason = error.code, error.reason
+        return {"code": code, "reason": reason, "said": said}
+
+    async def export_to(self, path: Path) -> AsyncIterator[Json]:
+        """Write the accepted manifest and every release in the store to `path`."""
+        await self._engine.ready.wait()
+        manifest = self._engine.manifest
+        bundle = await asyncio.to_thread(self._parts.verifier.current_bundle)
+        if manifest is None or bundle is None:
+            raise NothingToDo("this device has not accepted any release yet")
+        stored = {
+            each.artifact.sha256: each.path
+            for each in await asyncio.to_thread(self._parts.store.objects)
+            if each.verified
+        }
+        files = [
+            (each, stored[each.artifact.sha256])
+            for each in manifest.releases
+            if each.artifact.sha256 in stored
+        ]
+        if not files:
+            raise NothingToDo("no artifact of the accepted manifest is in the store")
+        done: dict[str, tuple[Release, int]] = {}
+
+        def progress(release: Release, count: int) -> None:
+            done[release.artifact.sha256] = (release, count)
+
+        async with asyncio.TaskGroup() as group:
+            writing = group.create_task(
+                asyncio.to_thread(self._guarded, path, bundle, files, progress)
+            )
+            while not writing.done():
+                await asyncio.wait([writing], timeout=PROGRESS_SECONDS)
+                for release, count in list(done.values()):
+                    yield _progress(release, count)
+        error = writing.result()
+        if error is not None:
+            raise error
+        said = [f"wrote {release.label}" for release, _ in files]
+        yield {"result": {"code": 0, "reason": "", "said": said}}
+
+    def _guarded(self, *arguments: Any) -> UpdateError | None:
+        """A task group wraps what its tasks raise; so the error comes back as a value."""
+        try:
+            self._write_stick(*arguments)
+        except UpdateError as error:
+            return error
+        return None
+
+
+def _progress(release: Release, done: int) -> Json:
+    return {"progress": {"release": release.label, "done": done, "length": release.artifact.length}}
