@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from p2pupd.errors import InstallError
+from p2pupd.host import mounts
 
-MOUNTS: Final = Path("/proc/self/mountinfo")
 LOOPS: Final = Path("/sys/block")
 
 
@@ -55,11 +55,10 @@ def _refuse_unless_creatable(spare: Path) -> None:
 
 def _refuse_mounted(spare: Path, device: int) -> None:
     number = f"{os.major(device)}:{os.minor(device)}"
-    for line in MOUNTS.read_text("utf-8", "replace").splitlines():
-        fields = line.split()
-        if fields[2] == number:
+    for mount in mounts.parse(mounts.MOUNTINFO.read_bytes()):
+        if mount.device == number:
             raise InstallError(
-                f"the spare slot {spare} is mounted on {fields[4]}: unmount it", reason="in-use"
+                f"the spare slot {spare} is mounted on {mount.point}: unmount it", reason="in-use"
             )
 
 
