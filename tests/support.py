@@ -3,9 +3,11 @@
 import asyncio
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -65,3 +67,25 @@ needs_root = _required(os.geteuid() != 0, "needs root (mounts, namespaces, loop 
 def needs_tool(name: str) -> pytest.MarkDecorator:
     """The test drives the real program `name`."""
     return _required(shutil.which(name) is None, f"needs the program {name}")
+
+
+ROOT = Path(__file__).parents[1]
+
+
+def sources() -> list[Path]:
+    """Every Python file of the project."""
+    return sorted(
+        each for room in ("p2pupd", "tests", "scenarios") for each in ROOT.glob(f"{room}/**/*.py")
+    )
+
+
+def run_cleanly(command: list[str]) -> None:
+    """Run a checking tool in the project's directory; its output is the failure's message.
+
+    Measuring the coverage of a tool's own process would only slow it down.
+    """
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")}
+    ended = subprocess.run(
+        command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
