@@ -4,10 +4,11 @@ One component at a time, relative to an open directory, never following a symbol
 opening what is not a regular file or a directory: opening a FIFO blocks, opening a device acts.
 """
 
+import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,9 @@ from p2pupd.errors import UnsafeMedia
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+NAME_ROOM: Final = 200
+"""Characters of a file's name that its temporary predecessor takes over."""
 
 
 @contextmanager
@@ -46,7 +50,7 @@ def enter(parent: int, name: str, *, create: bool = False) -> int:
     if create:
         try:
             os.mkdir(name, dir_fd=parent)
-            os.fsync(parent)
+            _sync_directory(parent)
         except FileExistsError:
             pass
     mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
@@ -83,6 +87,40 @@ def open_file(parent: int, name: str) -> int:
         os.close(fd)
         raise UnsafeMedia(f"{name} was exchanged while it was being opened")
     return fd
+
+
+def write_file(parent: int, name: str, chunks: Iterable[bytes]) -> None:
+    """Replace file `name` in `parent` durably by `chunks`; on any failure the old one stays.
+
+    Raises OSError, and whatever producing the chunks raises.
+    """
+    _check(name)
+    temporary = f".{name[:NAME_ROOM]}.new"
+    with suppress(FileNotFoundError):
+        os.unlink(temporary, dir_fd=parent)
+    fd = os.open(temporary, _NEW, 0o644, dir_fd=parent)
+    try:
+        with open(fd, "wb", buffering=0) as file:
+            for chunk in chunks:
+                rest = memoryview(chunk)
+                while rest:
+                    rest = rest[file.write(rest) :]
+            os.fsync(file.fileno())
+        os.replace(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary, dir_fd=parent)
+        raise
+    _sync_directory(parent)
+
+
+def _sync_directory(fd: int) -> None:
+    """Some file systems of sticks cannot do it, and say so; then the file's own fsync must do."""
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+            raise
 
 
 def kind_of(mode: int) -> str:

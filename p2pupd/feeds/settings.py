@@ -1,0 +1,50 @@
+"""Settings of the feeds that read a file system: sticks and directories."""
+
+from dataclasses import dataclass
+
+from p2pupd.model.setting import Bytes, Seconds, at_least, setting, within
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSettings:
+    """`[media]`: which file systems are looked at, and how much is read from them."""
+
+    mount_points: tuple[str, ...] = setting(
+        ("/media", "/run/media", "/mnt"),
+        "A file system that is mounted at or below one of these is taken for a stick",
+    )
+    removable: bool = setting(
+        True, "So is one on a removable or USB device, wherever it is mounted"
+    )
+    ignored_filesystems: tuple[str, ...] = setting(
+        (
+            "9p",
+            "afs",
+            "autofs",
+            "ceph",
+            "cifs",
+            "devpts",
+            "devtmpfs",
+            "fuse.gvfsd-fuse",
+            "fuse.sshfs",
+            "nfs",
+            "nfs4",
+            "overlay",
+            "proc",
+            "smb3",
+            "sysfs",
+        ),
+        "Kinds of file system that are never a stick: reading one that is on the network can hang",
+    )
+    directories: tuple[str, ...] = setting(
+        (), "Directories that are looked at besides: a repository that appears there is taken in"
+    )
+    poll: Seconds = setting(
+        Seconds(1.0), "How often those directories are looked at", check=at_least(0.01)
+    )
+    metadata_file: Bytes = setting(
+        Bytes(512 * 1024), "One metadata file may be so large", check=at_least(1024)
+    )
+    directory_entries: int = setting(
+        4096, "A metadata directory may have so many entries", check=within(16, 1_000_000)
+    )
