@@ -70,10 +70,10 @@ class DiscoverySettings:
         16, "Devices remembered at most for one address.", check=at_least(1)
     )
     probe_rate: float = setting(
-        8.0, "Hellos sent per second at most, in the long run.", check=at_least(0.1)
+        25.0, "Hellos sent per second at most, in the long run.", check=at_least(0.1)
     )
-    probe_burst: int = setting(32, "Hellos sent at once at most.", check=at_least(1))
-    probes_at_once: int = setting(8, "Hellos waiting for an answer at most.", check=at_least(1))
+    probe_burst: int = setting(64, "Hellos sent at once at most.", check=at_least(1))
+    probes_at_once: int = setting(32, "Hellos waiting for an answer at most.", check=at_least(1))
     check_interval: Seconds = setting(
         Seconds(30), "How often a kept neighbour is asked whether it lives.", check=at_least(1)
     )

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 SOURCE: Final = "view"
 NOTIFY: Final = "notify"
 """The source of a device that we know because it told us something."""
+HEARD_AGAIN: Final = 0.2
+"""Seconds after which a silent device is asked again when a source names it anew."""
 
 
 @dataclass(slots=True, eq=False)
@@ -224,15 +226,17 @@ class View:
             self._listener.neighbour_seen(now)
         active = list(self._active())
         if len(active) > self._settings.neighbours:
-            self._drop(max(active, key=lambda candidate: candidate.rank), "surplus")
+            surplus = max(active, key=lambda candidate: candidate.rank)
+            surplus.due = self._loop.time()
+            self._drop(surplus, "surplus")
 
     def _heed(self, candidate: Candidate, claim: Neighbour) -> None:
         """A manifest from the known place is news at once; anything else is asked about first."""
         active = candidate.active
         candidate.hint = claim
         if active is None:
-            soonest = self._loop.time() + delay(min(candidate.failures, 1), self._chance())
-            candidate.due = min(candidate.due, soonest)
+            again = HEARD_AGAIN if candidate.failures else 0.0
+            candidate.due = min(candidate.due, self._loop.time() + again)
         elif _place(active) != _place(claim) or active.role != claim.role:
             candidate.due = self._loop.time()
         if active and _place(active) == _place(claim) and claim.manifest != active.manifest:
