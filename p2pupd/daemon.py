@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
@@ -30,11 +31,13 @@ from p2pupd.engine.operations import Operations
 from p2pupd.engine.parts import InstallPart, Parts
 from p2pupd.engine.tasks import Tasks
 from p2pupd.errors import ConfigError, UpdateError
+from p2pupd.feeds.directory import DirectoryFeed
 from p2pupd.feeds.interface import Feed, Offer
+from p2pupd.feeds.medium import Medium
 from p2pupd.feeds.neighbours import NeighbourFeed
 from p2pupd.feeds.peer_client import PeerClient
 from p2pupd.feeds.stick import export_to
-from p2pupd.feeds.usb import UsbFeed, read_offer
+from p2pupd.feeds.usb import UsbFeed
 from p2pupd.health.runner import HealthRunner, configured_probes
 from p2pupd.host.clock import Clock
 from p2pupd.host.power import power_ok, restart
@@ -213,13 +216,13 @@ class Daemon:
             announce=self._announce,
         )
 
-    def _start(self, sockets: list[peer_api.socket.socket]) -> None:
+    def _start(self, sockets: list[socket.socket]) -> None:
         settings, tasks = self._settings, self._tasks
         operations = Operations(
             self.engine,
             self.engine.parts,
             settings.device,
-            read_path=read_offer,
+            read_path=lambda path: Medium("import", path, settings.media).offer(),
             write_stick=export_to,
             neighbours=self.view.neighbours,
             ask_neighbours=self.feed.check,
@@ -235,7 +238,11 @@ class Daemon:
         tasks.supervise("neighbours", self.view.run)
         for discovery in self._discoveries:
             tasks.supervise(type(discovery).__name__, partial(discovery.run, self.view))
-        feeds: list[Feed] = [self.feed, UsbFeed(settings.media)]
+        feeds: list[Feed] = [
+            self.feed,
+            UsbFeed(settings.media),
+            DirectoryFeed(settings.media),
+        ]
         for feed in feeds:
             tasks.supervise(type(feed).__name__, partial(feed.run, self))
         tasks.start("watchdog", self._manager.run())
@@ -252,7 +259,8 @@ class Daemon:
 
     def source_refused(self, source: str, error: Exception) -> None:
         """A stick could not be read safely."""
-        self.engine.source_refused(source, error)
+        if isinstance(error, UpdateError):
+            self.engine.source_refused(source, error)
 
     # -- DiscoveryListener -----------------------------------------------------------------------
 

@@ -239,7 +239,7 @@ class Engine:
             self.sources[offer.source] = "in"
             self.content.source_came(offer.source, offer.open_content)
         if self.manifest is not None and self.manifest.digest == digest:
-            self._inform(ticket, await self._choose(self.manifest))
+            ticket.decided(await self._choose(self.manifest))
             self._carry(self.manifest, offer, ticket)
             self.reconsider()
             return
@@ -263,21 +263,14 @@ class Engine:
             self.note("manifest.warning", detail=warning)
         ticket = self._tickets.get(message.deployment)
         choice = await self._choose(manifest)
-        self._inform(ticket, choice)
+        if ticket is not None:
+            ticket.decided(choice)
         if new:
             self.note("manifest.accepted", digest=manifest.digest[:16], source=offer.source)
         self._carry(manifest, offer, ticket)
         if new:
             self.parts.announce(ManifestDigest(manifest.digest))
         await self._decide(message.deployment, choice)
-
-    def _inform(self, ticket: Ticket | None, choice: Release | Refusal) -> None:
-        if ticket is None:
-            return
-        if isinstance(choice, Refusal):
-            ticket.refusal = choice
-        else:
-            ticket.chosen = choice
 
     def _carry(self, manifest: Manifest, offer: Offer, ticket: Ticket | None) -> None:
         if offer.open_content is None:
@@ -330,17 +323,15 @@ class Engine:
             return False
         return last.release == choice and last.reason == refusal.reason
 
-    # -- the operator ----------------------------------------------------------------------------
+    # -- the operator
 
     async def _answer(self, answer: asyncio.Future[str], work: Coroutine[Any, Any, str]) -> None:
         try:
             said = await work
         except UpdateError as error:
-            if not answer.done():
-                answer.set_exception(error)
+            answer.set_exception(error)
         else:
-            if not answer.done():
-                answer.set_result(said)
+            answer.set_result(said)
 
     async def _approve(self, message: Approve) -> str:
         waiting = [each for each in self._open() if each.phase is Phase.WAITING and each.release]

@@ -33,6 +33,13 @@ class Ticket:
     chosen: Release | None = None
     refusal: Refusal | None = None
 
+    def decided(self, choice: Release | Refusal) -> None:
+        """What this device goes for, or why for nothing."""
+        if isinstance(choice, Refusal):
+            self.refusal = choice
+        else:
+            self.chosen = choice
+
     def finish(self, outcome: OfferOutcome) -> None:
         """The first outcome counts."""
         if not self.done.done():

@@ -107,6 +107,7 @@ class Operations:
             for each in self._engine.content.transfers():
                 if each.source == offer.source:
                     yield _progress(each.release, each.progress.done)
+        self._engine.source_gone(offer.source)
         yield {"result": self._verdict(ticket.done.result())}
 
     def _verdict(self, outcome: OfferOutcome) -> Json:
