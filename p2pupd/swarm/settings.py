@@ -1,0 +1,46 @@
+"""What an operator may change about the swarm, every limit with its unit."""
+
+from dataclasses import dataclass
+
+from p2pupd.model.setting import Bytes, Seconds, at_least, setting, within
+
+
+@dataclass(frozen=True, slots=True)
+class SwarmSettings:
+    interfaces: tuple[str, ...] = setting(
+        ("0.0.0.0",),  # noqa: S104  the default is every local network: devices have one floor
+        "Addresses or network devices to exchange blocks on; `0.0.0.0` is every IPv4 interface.",
+    )
+    port: int = setting(
+        0, "TCP port for blocks, the same on every interface; 0 is any.", check=within(0, 65535)
+    )
+    connections: int = setting(30, "Connections per artifact.", check=within(2, 500))
+    connections_total: int = setting(
+        200, "Connections of all artifacts together.", check=within(2, 4000)
+    )
+    outstanding: Bytes = setting(
+        Bytes(512 * 1024),
+        "What all devices together may have asked of one before it has sent it: the longer this"
+        " queue, the more devices ask a seed for the same piece.",
+        check=at_least(64 * 1024),
+    )
+    resume_interval: Seconds = setting(
+        Seconds(5), "Time between two writes of resume data.", check=at_least(0.1)
+    )
+    stall_after: Seconds = setting(
+        Seconds(20),
+        "A transfer without a new piece for so long, with neighbours there, starts over with what"
+        " it has. Doubles with each attempt.",
+        check=at_least(0.5),
+    )
+    unwanted_blocks: int = setting(
+        256,
+        "Blocks nobody asked for that one address may send in a minute before it is blocked.",
+        check=at_least(16),
+    )
+    block_for: Seconds = setting(
+        Seconds(3600), "How long a blocked address stays blocked.", check=at_least(1)
+    )
+    grace: Seconds = setting(
+        Seconds(5), "Time for writing resume data when the daemon ends.", check=at_least(0.1)
+    )

@@ -1,0 +1,170 @@
+"""One artifact in the session: its torrent, what was heard of it, and who waits for what."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, TypeVar
+
+import libtorrent as lt
+
+from p2pupd.errors import FetchError, SpaceError, UpdateError
+from p2pupd.host.files import NO_SPACE_ERRNOS
+from p2pupd.model.device import ByteCounts, TransferProgress
+from p2pupd.model.release import Artifact
+from p2pupd.swarm.alerts import (
+    Checked,
+    DiskFailed,
+    Finished,
+    PeerBanned,
+    PieceRefused,
+    ResumeRefused,
+    TorrentAlert,
+    TorrentState,
+)
+from p2pupd.swarm.hostility import StallWatch
+from p2pupd.swarm.interface import ProgressListener
+
+FIRST_SAVE: Final = 0.25
+ANSWER_WITHIN: Final = 10.0
+
+log = logging.getLogger(__name__)
+A = TypeVar("A", bound=TorrentAlert)
+
+
+def added(one: ByteCounts, state: TorrentState) -> ByteCounts:
+    """`one`, and what a torrent received and sent since it was added to the session."""
+    wasted = state.redundant + state.failed
+    return ByteCounts(
+        lan=one.lan + max(0, state.received - wasted),
+        sent=one.sent + state.sent,
+        wasted=one.wasted + wasted,
+    )
+
+
+class Transfer:
+    """Used only on the event loop. `before` counts what earlier torrents of it moved.
+
+    `finished`: all pieces are verified, or `failure` says why that will not be. `durable`: the
+    file and its resume data are on disk. `leaving`: it is on its way out of the session, and
+    `gone` tells when it is. `saving` is held while resume data is asked for and written.
+    """
+
+    def __init__(
+        self, artifact: Artifact, directory: Path, before: ByteCounts, watch: StallWatch
+    ) -> None:
+        self.artifact = artifact
+        self.directory = directory
+        self.watch = watch
+        self.handle: lt.torrent_handle | None = None
+        self.state = TorrentState(artifact.pieces_root)
+        self.finished = asyncio.Event()
+        self.checked = asyncio.Event()
+        self.gone = asyncio.Event()
+        self.saving = asyncio.Lock()
+        self.failure: UpdateError | None = None
+        self.durable = False
+        self.leaving = False
+        self.blind = False
+        self.save_at = 0.0
+        self.save_pause = FIRST_SAVE
+        self.saved_pieces = 0
+        self._before = before
+        self._listeners: list[ProgressListener] = []
+        self._waiting: list[tuple[type[TorrentAlert], asyncio.Future[TorrentAlert]]] = []
+
+    @property
+    def unfinished(self) -> bool:
+        return not self.finished.is_set() and not self.leaving
+
+    @property
+    def wanted(self) -> bool:
+        """Somebody in this process waits for it."""
+        return bool(self._listeners)
+
+    @property
+    def counts(self) -> ByteCounts:
+        return added(self._before, self.state)
+
+    @contextmanager
+    def reporting(self, progress: ProgressListener) -> Iterator[None]:
+        """Tell `progress` of every change for as long as the context lasts."""
+        self._listeners.append(progress)
+        try:
+            yield
+        finally:
+            self._listeners.remove(progress)
+
+    async def next(self, kind: type[A]) -> A:
+        """The next alert of that kind. Raises FetchError when it does not come in time."""
+        future: asyncio.Future[TorrentAlert] = asyncio.get_running_loop().create_future()
+        entry = (kind, future)
+        self._waiting.append(entry)
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN):
+                answer = await future
+        except TimeoutError as error:
+            raise FetchError(
+                f"the swarm did not answer about {self.artifact.pieces_root[:16]}"
+                f" within {ANSWER_WITHIN:g} s"
+            ) from error
+        finally:
+            self._waiting.remove(entry)
+        if isinstance(answer, kind):
+            return answer
+        raise FetchError(f"cannot save resume data: {answer}")
+
+    def receive(self, alert: TorrentAlert) -> None:
+        """Take note of what happened, and wake who waits for it."""
+        match alert:
+            case Finished():
+                self.finished.set()
+            case Checked():
+                self.checked.set()
+            case TorrentState():
+                self._take(alert)
+            case DiskFailed():
+                self.fail(alert)
+            case PieceRefused() | PeerBanned():
+                self.watch.evidence += 1
+            case _:
+                pass
+        for kind, future in self._waiting:
+            if isinstance(alert, kind | ResumeRefused) and not future.done():
+                future.set_result(alert)
+
+    def fail(self, alert: DiskFailed) -> None:
+        """Reading or writing does not work any more: who waits gets the first reason."""
+        if self.failure is None:
+            kind = SpaceError if alert.errno in NO_SPACE_ERRNOS else FetchError
+            path = self.directory / self.artifact.pieces_root
+            log.warning("swarm.failed path=%s error=%s", path, alert.message)
+            self.end(kind(f"cannot read or write {path}: {alert.message}"))
+
+    def end(self, failure: UpdateError) -> None:
+        """It will not be complete: everybody who waits for it gets the first reason."""
+        self.failure = self.failure or failure
+        self.finished.set()
+        self.checked.set()
+
+    def start_over(self) -> None:
+        """Its torrent was removed and another one is added for the same file."""
+        self._before = self.counts
+        self.state = TorrentState(self.artifact.pieces_root, done=self.state.done)
+        self.checked.clear()
+
+    @property
+    def report(self) -> TransferProgress:
+        """Where it stands."""
+        state = self.state
+        return TransferProgress(
+            state.done, self.artifact.length, self.counts, state.peers, state.rate
+        )
+
+    def _take(self, state: TorrentState) -> None:
+        self.state = state
+        if state.complete:
+            self.finished.set()
+        for listener in self._listeners:
+            listener(self.report)
