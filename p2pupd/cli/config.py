@@ -1,4 +1,4 @@
-"""`config show` and `config check`."""
+"""`config show`, `config check` and `config reference`."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -8,6 +8,7 @@ import click
 
 from p2pupd.cli.options import configuration_options, json_option, print_json
 from p2pupd.config.load import Config
+from p2pupd.config.reference import page
 from p2pupd.config.structure import plain
 
 
@@ -40,6 +41,12 @@ def check(load: Callable[[], Config]) -> None:
     if loaded.settings.install.component:
         loaded.settings.install.slots()
     click.echo(f"the configuration is valid; control socket {loaded.control_socket}")
+
+
+@config.command(epilog="Example: p2pupd config reference > configuration.md")
+def reference() -> None:
+    """Print what every setting means, with its type and default, in Markdown."""
+    click.echo(page(), nl=False)
 
 
 def _rows(loaded: Config) -> list[tuple[str, Any, str]]:

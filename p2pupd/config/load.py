@@ -18,7 +18,6 @@ from p2pupd.errors import ConfigError
 
 DEFAULT_FILE: Final = Path("/etc/p2pupd/config.toml")
 ENVIRONMENT_PREFIX: Final = "P2PUPD_"
-NOT_SETTINGS: Final = frozenset({"P2PUPD_PASSPHRASE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +86,17 @@ def load_config(
 
 def _lay_files(layers: _Layers, config_file: Path | None) -> None:
     main = config_file or DEFAULT_FILE
-    if config_file is not None or main.exists():
-        _lay_file(layers, main)
+    _lay_file(layers, main, optional=config_file is None)
     for each in sorted((main.parent / "conf.d").glob("*.toml")):
         _lay_file(layers, each)
 
 
-def _lay_file(layers: _Layers, path: Path) -> None:
+def _lay_file(layers: _Layers, path: Path, *, optional: bool = False) -> None:
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
+        if optional and isinstance(error, FileNotFoundError):
+            return
         layers.mistakes.append(f"{path}: cannot be read: {error.strerror or error}")
         return
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -112,10 +112,8 @@ def _lay_file(layers: _Layers, path: Path) -> None:
 
 def _lay_environment(layers: _Layers, environment: Mapping[str, str]) -> None:
     for name, value in sorted(environment.items()):
-        if not name.startswith(ENVIRONMENT_PREFIX) or name in NOT_SETTINGS:
-            continue
         section, found, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
-        if found:
+        if name.startswith(ENVIRONMENT_PREFIX) and found:
             layers.lay(section, key, _literal(value), f"environment {name}", Path.cwd())
 
 

@@ -1,14 +1,14 @@
 """The reference page docs/configuration.md, generated from the settings classes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_args
 
 from p2pupd.config.schema import Settings
-from p2pupd.config.structure import keys, type_name
-from p2pupd.model.setting import DOC, NO_PATH
+from p2pupd.config.structure import DURATIONS, SIZES, keys, type_name
+from p2pupd.model.setting import DOC, NO_PATH, Bytes, Seconds
 
 HEAD = """# Configuration
 
@@ -26,12 +26,11 @@ def page() -> str:
     """The whole page in Markdown."""
     parts = [HEAD]
     for section in fields(Settings):
-        kind = section.default_factory
-        assert isinstance(kind, type)
+        kind: Any = section.default_factory
         parts.append("\n".join(_section(f"[{section.name}]", kind)))
         for name, hint, _ in keys(kind):
             inner = get_args(hint)[0] if get_args(hint) else None
-            if is_dataclass(inner) and isinstance(inner, type):
+            if isinstance(inner, type) and is_dataclass(inner):
                 parts.append("\n".join(_section(f"[[{section.name}.{name}]]", inner)))
     return "\n".join(parts)
 
@@ -41,17 +40,21 @@ def _section(title: str, kind: type[Any]) -> Iterator[str]:
     yield "| key | type | default | meaning |"
     yield "| --- | --- | --- | --- |"
     for name, hint, declared in keys(kind):
-        doc = declared.metadata.get(DOC, "").replace("|", "\\|")
+        doc = declared.metadata[DOC].replace("|", "\\|").removesuffix(".") + "."
         shape = type_name(hint).replace("|", "\\|")
-        yield f"| `{name}` | {shape} | {_default(declared.default)} | {doc} |"
+        yield f"| `{name}` | {shape} | {_default(hint, declared.default)} | {doc} |"
     yield ""
 
 
-def _default(value: Any) -> str:
+def _default(hint: Any, value: Any) -> str:
     if value is MISSING:
         return "required"
     if value == NO_PATH and isinstance(value, Path):
         return "unset"
+    if hint is Bytes:
+        return f"`{_in_units(value, SIZES)}`"
+    if hint is Seconds:
+        return f"`{_in_units(value, DURATIONS)}`"
     if isinstance(value, tuple):
         return ("`[" + ", ".join(f'"{each}"' for each in value) + "]`") if value else "`[]`"
     if isinstance(value, bool):
@@ -59,3 +62,9 @@ def _default(value: Any) -> str:
     if isinstance(value, StrEnum | Path | str):
         return f'`"{value}"`'
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def _in_units(value: float, units: Mapping[str, float]) -> str:
+    """In the largest unit that divides it, as it would be written into the file."""
+    fitting = [unit for unit, worth in units.items() if value and value % worth == 0 and unit]
+    return f'"{value / units[fitting[-1]]:g}{fitting[-1]}"' if fitting else f"{value:g}"

@@ -15,9 +15,9 @@ Mistake = tuple[str, str]
 """(dotted key, what is wrong with it as a clause)."""
 
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.ASCII | re.IGNORECASE)
-_SIZES: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+SIZES: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _TIME: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", re.ASCII)
-_TIMES: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+DURATIONS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class _WrongError(Exception):
@@ -177,7 +177,7 @@ def _size(given: Any) -> int:
     match = _SIZE.fullmatch(given.strip()) if isinstance(given, str) else None
     if match is None:
         raise _WrongError(f'must be a size such as 1048576 or "64M", not {_shown(given)}')
-    return int(float(match[1]) * _SIZES[match[2].upper()])
+    return int(float(match[1]) * SIZES[match[2].upper()])
 
 
 def _duration(given: Any) -> float:
@@ -189,7 +189,7 @@ def _duration(given: Any) -> float:
     match = _TIME.fullmatch(text)
     if match is None:
         raise _WrongError(f'must be a duration such as 90 or "15m", not {_shown(given)}')
-    return float(match[1]) * _TIMES[match[2]]
+    return float(match[1]) * DURATIONS[match[2]]
 
 
 def _shown(given: Any) -> str:

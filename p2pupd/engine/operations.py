@@ -20,7 +20,7 @@ ReadPath = Callable[[Path], Offer]
 """Reads the repository at a path into an offer; blocks. Raises NotARepository, UnsafeMedia, ..."""
 
 WriteStick = Callable[
-    [Path, bytes, Sequence[tuple[Release, Path]], Callable[[Release, int], None]], None
+    [Path, bytes, Sequence[tuple[Release, Path]], Callable[[Release, int], None]], object
 ]
 """Writes a stick: path, bundle, (release, file) pairs, progress in bytes; blocks."""
 
