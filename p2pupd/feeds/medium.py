@@ -63,3 +63,8 @@ class Medium:
             if not self.gone:
                 log.info("media.offered source=%s bytes=%d", self.source, len(offer.bundle))
                 listener.offer(offer)
+
+
+def read_offer(path: Path, limits: MediaSettings | None = None) -> Offer:
+    """What an operator pointed at with `import PATH`. Blocks; raises as read_repository does."""
+    return Medium("import", path, limits or MediaSettings()).offer()

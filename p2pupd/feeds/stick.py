@@ -10,7 +10,6 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -51,22 +50,13 @@ FIRST_ROOT: Final = "1.root.json"
 _LAST_WRITTEN: Final = ("targets", "snapshot", "timestamp")
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """What a stick holds now; `written` are the payload bytes that were not there before."""
-
-    repository: Path
-    releases: tuple[Release, ...]
-    written: int
-
-
 def export_to(
     path: Path,
     bundle: bytes,
     contents: Sequence[tuple[Release, Path]],
     progress: ExportProgress,
     limits: MediaSettings | None = None,
-) -> Exported:
+) -> None:
     """Write `path`/p2pupd from an accepted bundle and the files of the releases carried.
 
     Blocks. Raises SpaceError before anything is written; NothingToDo when the stick holds newer
@@ -93,7 +83,6 @@ def export_to(
             raise SourceGone(f"{path} was removed while it was written: {error}") from error
         raise host_error(error, f"write to {path}") from error
     log.info("stick.written path=%s releases=%d bytes=%d", path, len(contents), written)
-    return Exported(path / ON_STICK, tuple(release for release, _ in contents), written)
 
 
 def _compare(top: int, files: Mapping[str, bytes], limits: MediaSettings, path: Path) -> bool:
