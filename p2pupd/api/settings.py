@@ -1,12 +1,24 @@
 """What can be set about the peer API: where it listens, and every limit on its callers."""
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
 from p2pupd.model.setting import NO_PATH, Bytes, Seconds, at_least, setting, within
 
 DEFAULT_PORT: Final = 7830
+
+
+def _addresses(value: tuple[str, ...]) -> str | None:
+    if not value:
+        return "names no address to listen on"
+    for text in value:
+        try:
+            ip_address(text)
+        except ValueError as error:
+            return f"is no list of IP addresses: {error}"
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +28,7 @@ class PeerApiSettings:
     listen: tuple[str, ...] = setting(
         ("0.0.0.0",),  # noqa: S104
         "IP addresses to listen on; 0.0.0.0 is every IPv4 address.",
-        check=lambda value: None if value else "names no address to listen on",
+        check=_addresses,
     )
     port: int = setting(DEFAULT_PORT, "TCP port; 0 lets the system choose.", check=within(0, 65535))
     connections: int = setting(128, "Connections open at most.", check=at_least(1))
@@ -60,5 +72,7 @@ class ControlSettings:
         "that is not the default one",
     )
     mode: int = setting(
-        0o660, "Permission bits of the socket: who may control", check=within(0, 0o777)
+        0o660,
+        "Permission bits of the socket: who may control (432 is 0o660)",
+        check=within(0, 0o777),
     )

@@ -34,7 +34,7 @@ Exit codes:
   4 nothing to do          100 reboot required
   5 daemon not reachable   102 downgrade refused
  12 metadata expired       110 rolled back
-                           120 rollback pending
+130 interrupted            120 rollback pending
 
 Example: p2pupd demo --once"""
 INTERRUPTED: Final = 130
@@ -78,17 +78,12 @@ def run(arguments: list[str] | None = None) -> int:
     try:
         result: Any = app.main(arguments, prog_name="p2pupd", standalone_mode=False)
         return result if isinstance(result, int) else 0
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except click.Abort:
         return INTERRUPTED
     except UpdateError as error:
         for line in str(error).splitlines():
             click.echo(f"p2pupd: {line}", err=True)
         return error.code
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 1

@@ -1,5 +1,6 @@
 """`config show`, `config check` and `config reference`."""
 
+import json
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
@@ -60,6 +61,4 @@ def _rows(loaded: Config) -> list[tuple[str, Any, str]]:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, str):
-        return f'"{value}"'
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return json.dumps(value, ensure_ascii=False)

@@ -154,6 +154,5 @@ def _compose(layers: _Layers) -> Settings:
         )
         for each in mistakes:
             layers.mistake(each)
-        if value is not None:
-            made[name] = value
+        made[name] = value
     return Settings(**made)

@@ -29,8 +29,8 @@ def page() -> str:
         kind: Any = section.default_factory
         parts.append("\n".join(_section(f"[{section.name}]", kind)))
         for name, hint, _ in keys(kind):
-            inner = get_args(hint)[0] if get_args(hint) else None
-            if isinstance(inner, type) and is_dataclass(inner):
+            inner: Any = get_args(hint)[0] if get_args(hint) else None
+            if is_dataclass(inner) and isinstance(inner, type):
                 parts.append("\n".join(_section(f"[[{section.name}.{name}]]", inner)))
     return "\n".join(parts)
 
