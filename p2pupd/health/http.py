@@ -22,7 +22,7 @@ _END_OF_HEAD: Final = b"\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`body` is the beginning of the body, at most BODY_LIMIT bytes."""
+    """`body` is the beginning of the body, as far as it was needed, at most BODY_LIMIT bytes."""
 
     status: int
     body: bytes
@@ -42,7 +42,7 @@ class HttpProbe:
         url = self._settings.url
         try:
             async with asyncio.timeout(timeout):
-                return self._judge(await _get(url))
+                return self._judge(await _get(url, self._settings.contains.encode()))
         except TimeoutError:
             return ProbeResult(False, f"{url} did not answer within {timeout:g} s")
         except (OSError, ProtocolError, ValueError) as error:
@@ -58,7 +58,7 @@ class HttpProbe:
         return ProbeResult(True)
 
 
-async def _get(url: str) -> Answer:
+async def _get(url: str, wanted: bytes) -> Answer:
     parts = urlsplit(url)
     tls = parts.scheme == "https"
     reader, writer = await asyncio.open_connection(
@@ -70,7 +70,7 @@ async def _get(url: str) -> Answer:
     try:
         writer.write(_request(parts))
         await writer.drain()
-        return Answer(await _status(reader), await _body(reader))
+        return Answer(await _status(reader), await _body(reader, wanted))
     finally:
         writer.close()
         with suppress(OSError):
@@ -98,8 +98,9 @@ async def _status(reader: asyncio.StreamReader) -> int:
     return int(status)
 
 
-async def _body(reader: asyncio.StreamReader) -> bytes:
+async def _body(reader: asyncio.StreamReader, wanted: bytes) -> bytes:
+    """No more of the body than it takes to find `wanted`: a stream of events never ends."""
     body = b""
-    while len(body) < BODY_LIMIT and (part := await reader.read(BODY_LIMIT - len(body))):
+    while wanted not in body and (part := await reader.read(BODY_LIMIT - len(body))):
         body += part
     return body
