@@ -62,8 +62,13 @@ log = logging.getLogger(__name__)
 def run_daemon(config: Config, *, log_format: str, debug: bool) -> None:
     """Run until SIGTERM or SIGINT. Raises ConfigError, or HostError when it cannot start."""
     configure_logging(log_format, debug=debug)
+    run_until_told(Daemon(config, ServiceManager.from_environment()))
+
+
+def run_until_told(daemon: "Daemon") -> None:
+    """Run this daemon until SIGTERM or SIGINT; what ended it comes out as one UpdateError."""
     try:
-        asyncio.run(_main(config))
+        asyncio.run(_main(daemon))
     except asyncio.CancelledError:
         log.info("daemon.stopped")
     except BaseExceptionGroup as group:
@@ -84,11 +89,8 @@ def _first_expected(group: BaseExceptionGroup[BaseException]) -> UpdateError | N
     return first if isinstance(first, UpdateError) else None
 
 
-async def _main(config: Config) -> None:
-    manager = ServiceManager.from_environment()
-    settings = config.settings
-    _stop_on_signals(settings.device.shutdown_grace, manager)
-    daemon = Daemon(config, manager)
+async def _main(daemon: "Daemon") -> None:
+    _stop_on_signals(daemon.shutdown_grace, daemon.manager)
     await daemon.run()
 
 
@@ -111,7 +113,7 @@ def _stop_on_signals(grace: float, manager: ServiceManager) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fixed:
+class OnDisk:
     """What is known before anything runs."""
 
     identity: Identity
@@ -125,15 +127,16 @@ class Daemon:
 
     def __init__(self, config: Config, manager: ServiceManager) -> None:
         self._settings: Settings = config.settings
+        self.shutdown_grace = config.settings.device.shutdown_grace
         self._socket = config.control_socket
-        self._manager = manager
+        self.manager = manager
         self._port = 0
         self._discoveries: list[Discovery] = []
 
     async def run(self) -> None:
         """Start everything in its order; run until cancelled."""
         settings = self._settings
-        fixed = await asyncio.to_thread(self._open)
+        fixed = await asyncio.to_thread(self.open_disk)
         self._fixed = fixed
         self._swarm = LibtorrentSwarm(
             fixed.identity.id, settings.swarm, uploads=settings.device.role is not Role.LEECH
@@ -152,8 +155,8 @@ class Daemon:
             self._build()
             self._start(sockets)
             await self.engine.ready.wait()
-            self._manager.ready()
-            self._manager.status(f"device {fixed.identity.id}")
+            self.manager.ready()
+            self.manager.status(f"device {fixed.identity.id}")
             log.info(
                 "daemon.ready version=%s device=%s realm=%s port=%d bt=%d",
                 __version__,
@@ -163,11 +166,11 @@ class Daemon:
                 self._swarm.listen_port,
             )
 
-    def _open(self) -> _Fixed:
+    def open_disk(self) -> OnDisk:
         """Everything on disk. Blocks; raises ConfigError, HostError or SpaceError."""
         settings, state = self._settings, self._settings.state_dir
         store = settings.store.directory
-        return _Fixed(
+        return OnDisk(
             identity=load_or_create(state / "device.key"),
             verifier=Verifier(state / "trust", settings.trust, BUILD_TIME),
             store=DiskStore(state / "store" if store == NO_PATH else store, settings.store),
@@ -245,7 +248,7 @@ class Daemon:
         ]
         for feed in feeds:
             tasks.supervise(type(feed).__name__, partial(feed.run, self))
-        tasks.start("watchdog", self._manager.run())
+        tasks.start("watchdog", self.manager.run())
 
     # -- FeedListener ----------------------------------------------------------------------------
 

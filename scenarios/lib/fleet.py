@@ -1,0 +1,191 @@
+"""A fleet of real daemons for scenarios: released to by a real publisher, driven as users would."""
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from p2pupd.demo.device import COMPONENT, HARDWARE, Device
+from p2pupd.demo.floor import phase_of
+from p2pupd.host.processes import run
+from scenarios.lib.net import Host, Net
+
+T = TypeVar("T")
+Json = dict[str, Any]
+PASS = "--no-passphrase"
+
+
+class Publisher:
+    """A release engineer's directory, worked with `p2pupd repo`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.repository = directory / "repo"
+        self.images: list[Path] = []
+
+    @property
+    def anchor(self) -> Path:
+        return self.repository / "metadata" / "1.root.json"
+
+    async def init(self) -> "Publisher":
+        self.directory.mkdir(parents=True, exist_ok=True)
+        await p2pupd(
+            "repo", "init", str(self.repository), "--line", "demo", "--threshold", "1", PASS
+        )
+        return self
+
+    async def release(
+        self, size: int, *options: str, version: str | None = None, hardware: str = HARDWARE
+    ) -> Path:
+        """Sign a new release of random bytes; the image's path."""
+        number = len(self.images) + 1
+        image = self.directory / f"image-{number}"
+        image.write_bytes(os.urandom(size))
+        self.images.append(image)
+        await p2pupd(
+            "repo", "add", str(image), "--repo", str(self.repository), "--component", COMPONENT,
+            "--version", version or f"1.{number}", "--hardware", hardware, *options, PASS,
+        )  # fmt: skip
+        return image
+
+    async def stick(self, path: Path) -> Path:
+        """Write a stick at `path`."""
+        await p2pupd("repo", "export", str(path), "--repo", str(self.repository))
+        return path
+
+
+class Fleet:
+    """Devices below one short directory (Unix sockets allow 107 bytes)."""
+
+    def __init__(self, net: Net | None, anchor: Path, directory: Path) -> None:
+        self.net = net
+        self.anchor = anchor
+        self.directory = directory
+        self.devices: list[Device] = []
+        self._block = f"127.{64 + os.getpid() % 180}.{1 + time.monotonic_ns() // 1000 % 250}"
+
+    @property
+    def stick(self) -> Path:
+        """Where the seed watches for a stick."""
+        return self.directory / "stick"
+
+    def device(self, name: str, **kwargs: Any) -> Device:
+        """One more device, prepared but off. `host` puts it into a namespace."""
+        settings = {key: dict(value) for key, value in kwargs.pop("settings", {}).items()}
+        number = len(self.devices) + 1
+        prefix: tuple[str, ...] = ()
+        address = f"{self._block}.{number}"
+        if self.net is not None:
+            host: Host = kwargs.pop("host", None) or self.net.host()
+            prefix, address = host.prefix, host.address
+            defaults: dict[str, Json] = {
+                "discovery": {"interfaces": ["eth0"], "networks": []},
+                "peer": {"listen": ["0.0.0.0"]},
+                "swarm": {"interfaces": ["0.0.0.0"]},
+            }
+            for section, values in defaults.items():
+                settings[section] = values | settings.get(section, {})
+        device = Device(
+            name, self.directory / name, address, self.anchor,
+            prefix=prefix, settings=settings, **kwargs,
+        )  # fmt: skip
+        device.prepare()
+        self.devices.append(device)
+        return device
+
+    def seed(self, name: str = "seed", **kwargs: Any) -> Device:
+        """A device that watches for the stick and installs nothing itself."""
+        media = {"media": {"directories": [str(self.stick)], "poll": 0.2}}
+        settings = media | kwargs.pop("settings", {})
+        return self.device(name, role="seed", installs=False, settings=settings, **kwargs)
+
+
+@asynccontextmanager
+async def fleet(net: Net | None, anchor: Path) -> AsyncIterator[Fleet]:
+    """A fleet whose daemons all end with the block, and whose logs are shown if it failed."""
+    directory = Path(tempfile.mkdtemp(prefix="pf-"))
+    made = Fleet(net, anchor, directory)
+    try:
+        yield made
+    except BaseException:
+        for each in made.devices:
+            with suppress(Exception):
+                print(f"--- {each.name}\n{each.tail(60)}", file=sys.stderr)
+        raise
+    finally:
+        for each in made.devices:
+            await each.stop(signal.SIGKILL)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@asynccontextmanager
+async def powered(devices: Iterable[Device]) -> AsyncIterator[None]:
+    """The devices' power supply: they boot, and boot again whenever their daemon ends."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(each.run(), name=each.name) for each in devices]
+        try:
+            yield
+        finally:
+            for each in tasks:
+                each.cancel()
+
+
+async def p2pupd(*arguments: str, expect: int = 0) -> str:
+    """Type a command; its output. Fails unless it exits with `expect`."""
+    done = await run((sys.executable, "-m", "p2pupd", *arguments), timeout=120)
+    assert done.code == expect, f"{done.summary}\n{done.output}\n{done.errors}"
+    return done.output + done.errors
+
+
+async def on(device: Device, *arguments: str, expect: int = 0) -> str:
+    """Type a command on a device."""
+    return await p2pupd(*arguments, "--config", str(device.config_file), expect=expect)
+
+
+async def until(condition: Callable[[], Awaitable[T]], within: float, what: str = "condition") -> T:
+    """The first true value of `condition`; fails after `within` seconds."""
+    deadline = time.monotonic() + within
+    while not (value := await condition()):
+        assert time.monotonic() < deadline, f"not within {within} s: {what}"
+        await asyncio.sleep(0.05)
+    return value
+
+
+async def phases(devices: Iterable[Device]) -> list[str]:
+    """Where each device's deployment stands."""
+    return [phase_of(await each.status()) for each in devices]
+
+
+async def all_reach(devices: list[Device], phase: str, within: float) -> None:
+    """Every device's deployment comes to `phase`."""
+
+    async def reached() -> bool:
+        return set(await phases(devices)) == {phase}
+
+    try:
+        await until(reached, within, phase)
+    except AssertionError as error:
+        raise AssertionError(f"{error}; they are {await phases(devices)}") from error
+
+
+async def knows(device: Device, neighbours: int, within: float = 30) -> None:
+    """The device has at least so many neighbours."""
+
+    async def enough() -> bool:
+        status = await device.status()
+        return status is not None and int(status["neighbours"]) >= neighbours
+
+    await until(enough, within, f"{device.name} knows {neighbours} neighbours")
+
+
+async def events(device: Device) -> list[Json]:
+    """The device's history."""
+    found: list[Json] = await device.ask("/v1/history?limit=1000") or []
+    return found

@@ -1,0 +1,103 @@
+"""Hosts on one machine: each a network namespace, all on a bridge in a namespace of its own.
+
+The bridge is apart so that nobody's firewall rules touch it. Nothing has a route anywhere else.
+"""
+
+import itertools
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+_FLOORS = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Host:
+    """One namespace; `prefix` before a command line runs it there."""
+
+    namespace: str
+    address: str
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        return ("ip", "netns", "exec", self.namespace)
+
+
+class Net:
+    """A switch and the hosts on it. `rate` shapes every link both ways, in Mbit/s; None: full."""
+
+    def __init__(self, name: str, rate: int | None = None) -> None:
+        self._name = name
+        self._rate = rate
+        self._bridge = f"{name}-br"
+        self.hosts: list[Host] = []
+
+    def up(self) -> None:
+        _ip("netns", "add", self._bridge)
+        _ip(
+            "-n", self._bridge, "link", "add", "br0", "type", "bridge",
+            "mcast_snooping", "0", "stp_state", "0", "forward_delay", "0",
+        )  # fmt: skip
+        _ip("-n", self._bridge, "link", "set", "br0", "up")
+
+    def host(self) -> Host:
+        """One more host, plugged in."""
+        number = len(self.hosts) + 1
+        host = Host(f"{self._name}-{number}", f"10.98.0.{number}")
+        self.hosts.append(host)
+        _ip("netns", "add", host.namespace)
+        _ip("-n", host.namespace, "link", "set", "lo", "up")
+        self.plug(host)
+        return host
+
+    def plug(self, host: Host) -> None:
+        """Connect a host that has no cable."""
+        port = self._port(host)
+        _ip(
+            "-n", self._bridge, "link", "add", port, "type", "veth",
+            "peer", "name", "eth0", "netns", host.namespace,
+        )  # fmt: skip
+        _ip("-n", self._bridge, "link", "set", port, "master", "br0", "up")
+        _ip("-n", host.namespace, "addr", "add", f"{host.address}/24", "brd", "+", "dev", "eth0")
+        _ip("-n", host.namespace, "link", "set", "eth0", "up")
+        _ip("-n", host.namespace, "route", "add", "224.0.0.0/4", "dev", "eth0")
+        if self._rate is not None:
+            _shape(host.namespace, "eth0", self._rate)
+            _shape(self._bridge, port, self._rate)
+
+    def unplug(self, host: Host) -> None:
+        """Pull the cable: the interface is gone on both ends."""
+        _ip("-n", self._bridge, "link", "del", self._port(host))
+
+    def down(self) -> None:
+        for name in [self._bridge, *(host.namespace for host in self.hosts)]:
+            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+
+    @staticmethod
+    def _port(host: Host) -> str:
+        return f"p{host.address.rpartition('.')[2]}"
+
+
+@contextmanager
+def network(rate: int | None = None) -> Iterator[Net]:
+    """A network that is gone afterwards."""
+    net = Net(f"pf{os.getpid()}-{next(_FLOORS)}", rate)
+    try:
+        net.up()
+        yield net
+    finally:
+        net.down()
+
+
+def _ip(*arguments: str) -> None:
+    done = subprocess.run(["ip", *arguments], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, f"ip {' '.join(arguments)}: {done.stderr}"
+
+
+def _shape(namespace: str, device: str, rate: int) -> None:
+    shaper = f"root tbf rate {rate}mbit burst 64kb limit 448kb".split()
+    command = ["tc", "-n", namespace, "qdisc", "add", "dev", device, *shaper]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
