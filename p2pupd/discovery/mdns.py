@@ -43,6 +43,7 @@ SECOND_QUESTION: Final = 1.0
 """Seconds after the first; every further pause is twice as long."""
 KNOWN_ANSWERS: Final = 200
 """Pointers listed at most in a question, so that those devices need not answer (RFC 6762 7.1)."""
+TOLD_LIMIT: Final = 1024
 POINTER, INTERNET = 12, 1
 """Record type PTR and class IN of RFC 1035."""
 
@@ -93,14 +94,14 @@ class MdnsDiscovery:
             mdns = AsyncZeroconf(interfaces=addresses)
         except (OSError, RuntimeError) as error:
             raise HostError(f"cannot use multicast DNS on {where}: {error}") from error
+        sightings = Sightings(self._settings, mdns.zeroconf, listener, self._clock)
+        mdns.zeroconf.async_add_listener(sightings, None)
         try:
             await mdns.zeroconf.async_wait_for_start()
-            sightings = Sightings(self._settings, mdns.zeroconf, listener, self._clock)
-            mdns.zeroconf.async_add_listener(sightings, None)
             log.info("mdns.started addresses=%s", where)
             async with asyncio.TaskGroup() as group:
                 publishing = group.create_task(self._publish(mdns, addresses))
-                asking = group.create_task(self._ask(mdns.zeroconf))
+                asking = group.create_task(self._ask(mdns.zeroconf, sightings))
                 await self._other_than(used)
                 publishing.cancel()
                 asking.cancel()
@@ -139,25 +140,31 @@ class MdnsDiscovery:
     def _records(self, now: float, addresses: Sequence[str]) -> AsyncServiceInfo:
         return service_info(self._pace.send(now), addresses)
 
-    async def _ask(self, zeroconf: Zeroconf) -> None:
+    async def _ask(self, zeroconf: Zeroconf, sightings: "Sightings") -> None:
         """Ask who is there: at once, after 1 s, then ever more rarely (RFC 6762 5.2)."""
         await asyncio.sleep(FIRST_QUESTION * (0.5 + self._chance()))
-        zeroconf.async_send(_question(zeroconf, unicast_answer=True))
+        zeroconf.async_send(_question(zeroconf, sightings.told, unicast_answer=True))
         pause = SECOND_QUESTION
         while True:
             await asyncio.sleep(pause * (1 + self._chance() / 10))
-            zeroconf.async_send(_question(zeroconf, unicast_answer=False))
+            zeroconf.async_send(_question(zeroconf, sightings.told, unicast_answer=False))
             pause = min(pause * 2, self._settings.query_interval)
 
 
-def _question(zeroconf: Zeroconf, *, unicast_answer: bool) -> DNSOutgoing:
+def _question(zeroconf: Zeroconf, told: set[str], *, unicast_answer: bool) -> DNSOutgoing:
+    """Only who was `told` to the listener is listed as known: all others shall answer again."""
     question = DNSQuestion(SERVICE, POINTER, INTERNET)
     question.unicast = unicast_answer
     packet = DNSOutgoing(0)
     packet.add_question(question)
     now = current_time_millis()
     known = zeroconf.cache.get_all_by_details(SERVICE, POINTER, INTERNET)
-    for record in islice((known for known in known if not known.is_stale(now)), KNOWN_ANSWERS):
+    fresh = (
+        record
+        for record in known
+        if isinstance(record, DNSPointer) and record.alias in told and not record.is_stale(now)
+    )
+    for record in islice(fresh, KNOWN_ANSWERS):
         packet.add_answer_at_time(record, now)
     return packet
 
@@ -182,6 +189,7 @@ class Sightings(RecordUpdateListener):
         self._clock = clock
         self._bucket = TokenBucket(settings.record_rate, settings.record_burst, time.monotonic())
         self._names: dict[str, bool] = {}
+        self.told: set[str] = set()
 
     def async_update_records(self, _zc: Zeroconf, now: float, records: list[RecordUpdate]) -> None:
         """Called with every record of every response before the cache has it."""
@@ -201,6 +209,7 @@ class Sightings(RecordUpdateListener):
             device = instance(name)
             if device is None:
                 continue
+            self.told.discard(name)
             if goodbye:
                 self._listener.neighbour_lost(device, SOURCE)
                 continue
@@ -208,4 +217,6 @@ class Sightings(RecordUpdateListener):
             info.load_from_cache(self._zeroconf)
             neighbour = neighbour_from(info, SOURCE, self._clock())
             if neighbour is not None:
+                if len(self.told) < TOLD_LIMIT:
+                    self.told.add(name)
                 self._listener.neighbour_seen(neighbour)

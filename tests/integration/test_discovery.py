@@ -121,6 +121,24 @@ async def test_processes_find_each_other_whichever_was_there_first(
     assert {neighbour.host for neighbour in floor.heard.seen} == {subnet + "1", subnet + "2"}
 
 
+async def test_devices_that_start_at_the_same_moment_all_hear_of_each_other(
+    realm: Realm, subnet: str
+) -> None:
+    heard = [Heard() for _ in range(6)]
+    everybody = {device(realm, number) for number in range(6)}
+
+    def discovery(number: int) -> MdnsDiscovery:
+        settings = DiscoverySettings(interfaces=(f"{subnet}{number + 1}",))
+        announcement = Announcement(device(realm, number), realm, "", Role.PEER, 7830, 6881)
+        return MdnsDiscovery(settings, announcement, InterfaceWatcher(settings))
+
+    async with running(*(discovery(number).run(heard[number]) for number in range(6))):
+        await eventually(
+            lambda: all(everybody <= {one.id for one in listener.seen} for listener in heard),
+            within=3,
+        )
+
+
 async def test_a_change_is_heard_at_once_and_a_goodbye_too(realm: Realm, subnet: str) -> None:
     async with floor_of(subnet + "9", realm) as floor:
         with node(subnet + "1", 1, realm, subnet + "1") as process:
@@ -169,7 +187,7 @@ async def test_a_device_of_another_realm_on_the_same_network_is_ignored(
 async def test_a_flood_of_forged_announcements_is_bounded_and_a_real_device_still_found(
     realm: Realm, subnet: str
 ) -> None:
-    async with floor_of(subnet + "9", realm) as floor:
+    async with floor_of(subnet + "9", realm, probe_rate=100) as floor:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as attacker:
             own = socket.inet_aton(subnet + "66")
             attacker.bind((subnet + "66", 0))
