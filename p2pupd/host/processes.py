@@ -4,10 +4,11 @@ import asyncio
 import os
 import shlex
 import signal
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from p2pupd.errors import HostError
 
@@ -49,48 +50,86 @@ async def run(
     did not end in time.
     """
     line = shlex.join(command)
+    with _Output() as output, _Output() as errors:
+        process = await _start(command, line, environment or {}, output, errors)
+        try:
+            async with asyncio.timeout(timeout):
+                await process.wait()
+        except TimeoutError as error:
+            message = f"`{line}` did not end within {timeout:g} s"
+            raise HostError(message, reason="timeout") from error
+        finally:
+            if process.returncode is None:
+                _kill_group(process.pid)
+                await process.wait()
+        for each in (output, errors):
+            await each.rest()
+        return Finished(line, process.returncode or 0, output.text, errors.text)
+
+
+async def _start(
+    command: Sequence[str],
+    line: str,
+    extra: Mapping[str, str],
+    output: "_Output",
+    errors: "_Output",
+) -> Process:
     try:
-        process = await asyncio.create_subprocess_exec(
+        return await asyncio.create_subprocess_exec(
             *command,
             stdin=DEVNULL,
-            stdout=PIPE,
-            stderr=PIPE,
-            env=_environment(environment or {}),
+            stdout=output.write_end,
+            stderr=errors.write_end,
+            env=_environment(extra),
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
         raise HostError(f"cannot start `{line}`: {_why(error)}") from error
-    output, errors = bytearray(), bytearray()
-    try:
-        async with asyncio.timeout(timeout):
-            await _listen(process, output, errors)
-    except TimeoutError as error:
-        raise HostError(f"`{line}` did not end within {timeout:g} s", reason="timeout") from error
     finally:
-        if process.returncode is None:
-            _kill_group(process.pid)
-            await process.wait()
-    return Finished(line, process.returncode or 0, _text(output), _text(errors))
+        output.started()
+        errors.started()
 
 
-async def _listen(process: Process, output: bytearray, errors: bytearray) -> None:
-    """Keep the start of both outputs until the program has ended."""
-    assert process.stdout is not None
-    assert process.stderr is not None
-    async with asyncio.TaskGroup() as group:
-        readers = [
-            group.create_task(_keep(process.stdout, output), name="standard output"),
-            group.create_task(_keep(process.stderr, errors), name="standard error"),
-        ]
-        await process.wait()
-        _, late = await asyncio.wait(readers, timeout=LINGER_SECONDS)
-        for each in late:
-            each.cancel()
+class _Output:
+    """The start of what a program writes; the rest is read and dropped.
 
+    Its own pipe, because asyncio takes a program for running while any child holds a pipe of its.
+    """
 
-async def _keep(stream: asyncio.StreamReader, kept: bytearray) -> None:
-    while chunk := await stream.read(_CHUNK):
-        kept += chunk[: OUTPUT_LIMIT - len(kept)]
+    def __init__(self) -> None:
+        self._read_end, self.write_end = os.pipe()
+        os.set_blocking(self._read_end, False)
+        self._kept = bytearray()
+        self._ended = asyncio.Event()
+
+    def __enter__(self) -> Self:
+        asyncio.get_running_loop().add_reader(self._read_end, self._more)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.get_running_loop().remove_reader(self._read_end)
+        os.close(self._read_end)
+
+    def started(self) -> None:
+        """The program has its own copy of the pipe now."""
+        os.close(self.write_end)
+
+    def _more(self) -> None:
+        chunk = os.read(self._read_end, _CHUNK)
+        self._kept += chunk[: OUTPUT_LIMIT - len(self._kept)]
+        if not chunk:
+            asyncio.get_running_loop().remove_reader(self._read_end)
+            self._ended.set()
+
+    async def rest(self) -> None:
+        """Wait for what is still in the pipe; not for a child that keeps it open."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                await self._ended.wait()
+
+    @property
+    def text(self) -> str:
+        return self._kept.decode("utf-8", "replace")
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
@@ -107,7 +146,3 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:
         return
-
-
-def _text(raw: bytearray) -> str:
-    return raw.decode("utf-8", "replace")
