@@ -1,0 +1,227 @@
+"""`repo`: keys, releases, signing, sticks - the release engineer's side."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from p2pupd.cli.options import json_option, print_json
+from p2pupd.cli.signing import DIRECTORY, Secrets, key_options, signing
+from p2pupd.errors import UsageError
+from p2pupd.model.ids import ComponentId
+from p2pupd.model.release import Dependency, InstallerKind, UpdateKind, Urgency
+from p2pupd.publisher import authority, releases, stick
+from p2pupd.publisher.intake import length_of
+from p2pupd.publisher.overview import overview
+from p2pupd.publisher.repository import load, locate, locked, realm_of
+from p2pupd.publisher.settings import DAY
+
+FILE: Final = click.Path(path_type=Path)
+REPOSITORY: Final = click.option(
+    "--repo", "repository", type=DIRECTORY, default=Path(), help="The repository (.)."
+)
+
+
+@click.group()
+def repo() -> None:
+    """Keys, releases, signing, sticks: for release engineers, on their machine."""
+
+
+@repo.command(epilog="Example: p2pupd repo init acme --line gateway")
+@click.argument("directory", type=DIRECTORY)
+@click.option("--line", "lines", multiple=True, required=True, help="Product line; repeatable.")
+@click.option(
+    "--threshold",
+    type=click.IntRange(1, 16),
+    default=2,
+    show_default=True,
+    help="Root keys that must sign a new root together.",
+)
+@click.option("--root-keys", type=click.IntRange(1, 16), help="Root keys to make (threshold).")
+@key_options
+def init(
+    *,
+    directory: Path,
+    lines: tuple[str, ...],
+    threshold: int,
+    root_keys: int | None,
+    keys: tuple[Path, ...],
+    secrets: Secrets,
+) -> None:
+    """Make a repository in DIRECTORY, with new keys beside it."""
+    with_what = signing(directory, keys, secrets, threshold)
+    if threshold == 1:
+        click.echo("warning: one root key alone decides; whoever gets it owns the fleet", err=True)
+    made = authority.initialise(
+        directory, lines, root_keys or threshold, with_what, secrets.sealer(with_what.settings)
+    )
+    click.echo(f"repository  {directory}")
+    click.echo(f"anchor      {made.anchor}  (each device's /etc/p2pupd/root.json)")
+    click.echo(f"realm       {realm_of(directory)}")
+    click.echo(f"keys        {with_what.ring.directory}")
+    click.echo("Move the root keys to separate offline media, and keep copies of all of them.")
+
+
+@repo.command(
+    epilog="Example: p2pupd repo add os.img --component os --version 1.0 --hardware rev-a"
+)
+@click.argument("image", type=FILE)
+@click.option("--component", required=True, help="What is updated.")
+@click.option("--version", required=True, help="Text for people; the release number decides.")
+@click.option("--hardware", multiple=True, required=True, help="Hardware id; repeatable.")
+@click.option("--line", help="Product line; may be left out where there is only one.")
+@click.option("--release", type=int, help="Release number (the last one and 1).")
+@click.option("--kind", type=click.Choice(list(UpdateKind)), default=UpdateKind.FIRMWARE)
+@click.option("--installer", type=click.Choice(list(InstallerKind)), default=InstallerKind.SLOTS)
+@click.option("--min-release", type=int, help="The stepping stone: install this one first.")
+@click.option("--depends-on", multiple=True, metavar="COMPONENT[:RELEASE]", help="Repeatable.")
+@click.option("--conflicts", multiple=True, metavar="COMPONENT", help="Repeatable.")
+@click.option("--urgency", type=click.Choice(list(Urgency)), default=Urgency.NORMAL)
+@click.option("--security-floor", type=int, default=0, help="Never go back below this release.")
+@click.option("--rollback-to", type=int, help="Devices may return from this release to that one.")
+@click.option("--rollback-from", type=int, multiple=True, help="Devices may come back from it.")
+@click.option("--notes", default="", help="Release notes (ASCII).")
+@REPOSITORY
+@key_options
+def add(
+    image: Path, repository: Path, keys: tuple[Path, ...], secrets: Secrets, **said: Any
+) -> None:
+    """Copy IMAGE into the repository as a release, and sign it."""
+    with_what = signing(repository, keys, secrets)
+    length = length_of(image)
+    with _progress() as advance:
+        added = releases.add(
+            repository,
+            image,
+            _description(**said),
+            with_what,
+            lambda done: advance(image.name, length, done),
+        )
+    click.echo(f"{added.label}: targets/{added.target}")
+    click.echo(f"{added.artifact.length} bytes, sha256 {added.artifact.sha256}")
+
+
+@repo.command(epilog="Example: p2pupd repo refresh --timestamp-days 365")
+@click.option(
+    "--timestamp-days",
+    type=click.IntRange(1, 3650),
+    help="How long devices may stay without news (180).",
+)
+@REPOSITORY
+@key_options
+def refresh(
+    timestamp_days: int | None, repository: Path, keys: tuple[Path, ...], secrets: Secrets
+) -> None:
+    """Sign a new timestamp, and whatever else expires soon."""
+    lifetime = None if timestamp_days is None else timestamp_days * DAY
+    signed, left = authority.refresh(repository, signing(repository, keys, secrets), lifetime)
+    click.echo(f"signed {', '.join(signed)}")
+    for role in left:
+        expires = load(repository).role(role).signed.expires
+        click.echo(
+            f"warning: {role} expires on {expires:%Y-%m-%d} and its keys are not here; repeat "
+            "this with --keys",
+            err=True,
+        )
+
+
+@repo.command(epilog="Example: p2pupd repo rotate timestamp")
+@click.argument("role")
+@click.option("--key", "retire", metavar="KEYID", help="The key to replace (the role's oldest).")
+@REPOSITORY
+@key_options
+def rotate(
+    role: str, retire: str | None, repository: Path, keys: tuple[Path, ...], secrets: Secrets
+) -> None:
+    """Replace a key of ROLE: root, targets, snapshot, timestamp or a product line."""
+    with_what = signing(repository, keys, secrets)
+    old, new = authority.rotate(
+        repository, role, retire, with_what, secrets.sealer(with_what.settings)
+    )
+    click.echo(f"{role}: key {new[:8]} replaces {old[:8]}")
+    click.echo("Devices learn it with the next stick or download; their anchor stays as it is.")
+
+
+@repo.command(epilog="Example: p2pupd repo show /media/stick")
+@json_option
+@click.argument("path", type=FILE, default=Path())
+def show(path: Path, as_json: bool) -> None:
+    """What the repository or the stick at PATH holds."""
+    found = overview(path)
+    if as_json:
+        print_json(found)
+        return
+    click.echo(f"{found['directory']}  realm {found['realm']}")
+    for role, facts in found["roles"].items():
+        click.echo(
+            f"  {role:<12} version {facts['version']:<4} expires {facts['expires'][:10]}  "
+            f"{facts['threshold']} of {len(facts['keys'])} keys"
+        )
+    for each in found["releases"]:
+        absent = "" if each["present"] else "  (file not here)"
+        click.echo(
+            f"{each['componentId']} {each['version']} (release {each['release']})  for "
+            f"{', '.join(each['hardwareIds'])}  {each['length']} bytes{absent}"
+        )
+
+
+@repo.command(epilog="Example: p2pupd repo export /media/stick")
+@click.argument("destination", metavar="STICK", type=DIRECTORY)
+@click.option("--component", "components", multiple=True, help="Only this one; repeatable.")
+@click.option("--all", "every", is_flag=True, help="Every release, not only what a site needs.")
+@REPOSITORY
+def export(destination: Path, components: tuple[str, ...], every: bool, repository: Path) -> None:
+    """Write STICK/p2pupd: what devices take in when the stick is plugged in."""
+    with locked(locate(repository)), _progress() as advance:
+        found = load(locate(repository))
+        wanted = stick.select(found.releases(), frozenset(components), every=every)
+        written = stick.export(
+            found,
+            destination,
+            wanted,
+            lambda release, done: advance(release.label, release.artifact.length, done),
+        )
+    for each in written.releases:
+        click.echo(each.label)
+    state = "holds all of this already" if written.unchanged else "is ready"
+    click.echo(f"{destination} {state}; it can be removed once it is unmounted")
+
+
+def _description(
+    hardware: tuple[str, ...], depends_on: tuple[str, ...], **said: Any
+) -> releases.Description:
+    return releases.Description(
+        **said, hardware_ids=hardware, depends_on=tuple(map(_dependency, depends_on))
+    )
+
+
+def _dependency(text: str) -> Dependency:
+    component, _, least = text.partition(":")
+    if not (least or "0").isdecimal():
+        raise UsageError(f"--depends-on {text}: write COMPONENT or COMPONENT:RELEASE")
+    return Dependency(ComponentId(component), int(least or "0"))
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Bars on a terminal: call with a name, the bytes in all and the bytes done."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        tasks: dict[str, Any] = {}
+
+        def advance(name: str, length: int, done: int) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(name, total=length)
+            bar.update(tasks[name], completed=done)
+
+        yield advance

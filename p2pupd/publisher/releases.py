@@ -1,0 +1,215 @@
+"""Adding a release: described by people, measured here, checked as a device will, then signed."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tuf.api.metadata import TargetFile
+
+from p2pupd.errors import MetadataError, UsageError
+from p2pupd.model.ids import ComponentId, Sha256
+from p2pupd.model.release import (
+    Artifact,
+    ArtifactFormat,
+    Dependency,
+    Image,
+    InstallerKind,
+    Release,
+    UpdateKind,
+    Urgency,
+)
+from p2pupd.publisher.authority import Signing
+from p2pupd.publisher.edition import Edition
+from p2pupd.publisher.intake import Progress, length_of, take_in
+from p2pupd.publisher.repository import LIMITS, Repository, load, locked
+from p2pupd.trust.manifest import custom_for, parse_custom
+
+SUFFIX_PATTERN: Final = re.compile(r"\.[A-Za-z0-9]{1,12}", re.ASCII)
+USUAL_SUFFIX: Final = ".img"
+MAX_FILE_NAME: Final = 255
+UNMEASURED: Final = Sha256("0" * 64)
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What the signer says; None means: work it out (the only line, the next release)."""
+
+    component: str
+    version: str
+    hardware_ids: tuple[str, ...]
+    line: str | None = None
+    release: int | None = None
+    kind: UpdateKind = UpdateKind.FIRMWARE
+    installer: InstallerKind = InstallerKind.SLOTS
+    min_release: int | None = None
+    depends_on: tuple[Dependency, ...] = ()
+    conflicts: tuple[str, ...] = ()
+    rollback_to: int | None = None
+    rollback_from: tuple[int, ...] = ()
+    security_floor: int = 0
+    urgency: Urgency = Urgency.NORMAL
+    notes: str = ""
+
+
+def add(
+    directory: Path, image: Path, description: Description, signing: Signing, progress: Progress
+) -> Release:
+    """Take `image` into the repository as a release, and sign.
+
+    Killed at any moment, the repository stays what it was. Raises UsageError when it cannot be a
+    release here, and what reading, writing and signing raise.
+    """
+    repository = load(directory)
+    drafted = Artifact(length_of(image), UNMEASURED, UNMEASURED, 1 << 14)
+    line = _line(repository, description)
+    draft(repository, line, description, image.suffix, drafted)
+    for role in (line, "snapshot", "timestamp"):
+        delegated = repository.delegator(role).get_delegated_role(role)
+        signing.ring.open(delegated.keyids, least=delegated.threshold, role=role)
+    with take_in(image, repository.targets_directory, progress) as incoming, locked(directory):
+        repository = load(directory)
+        release = draft(repository, line, description, image.suffix, incoming.artifact)
+        entry = TargetFile(
+            release.artifact.length,
+            {"sha256": release.artifact.sha256},
+            release.target,
+            {"custom": custom_for(release)},
+        )
+        edition = Edition(repository, signing.ring, signing.settings, signing.now)
+        repository.role(line).signed.targets[release.target] = entry
+        edition.issue(line)
+        incoming.place(repository.targets_directory / entry.get_prefixed_paths()[0])
+        edition.publish()
+    return release
+
+
+def draft(
+    repository: Repository, line: str, description: Description, suffix: str, artifact: Artifact
+) -> Release:
+    """The release that `description` and `artifact` make, as a device would read it.
+
+    Raises UsageError: a malformed field, a release that is not higher than the last one for the
+    same hardware, a version or an image that is published already.
+    """
+    published = repository.releases()
+    if len(published) >= LIMITS.max_targets:
+        raise UsageError(f"there are {len(published)} releases already; devices read no more")
+    _check_line(repository, line, description)
+    rivals = [
+        each
+        for each in published
+        if each.component == description.component
+        and not set(each.hardware_ids).isdisjoint(description.hardware_ids)
+    ]
+    number = _number(description, rivals)
+    taken = {each.target for each in published}
+    name = _target_name(line, description, number, suffix, taken)
+    _check_new(description, artifact, rivals)
+    return _as_read(_release(name, description, number, artifact))
+
+
+def _line(repository: Repository, description: Description) -> str:
+    lines = ", ".join(repository.lines)
+    if description.line is None and len(repository.lines) != 1:
+        raise UsageError(f"which product line? --line is one of {lines}")
+    line = description.line or next(iter(repository.lines))
+    if line not in repository.lines:
+        raise UsageError(f"there is no product line {line!r}; there are {lines}")
+    return line
+
+
+def _check_line(repository: Repository, line: str, description: Description) -> None:
+    for other, metadata in repository.lines.items():
+        if other != line and any(
+            path.split("/")[1] == description.component for path in metadata.signed.targets
+        ):
+            raise UsageError(
+                f"component {description.component} belongs to product line {other}; a component "
+                "is signed by one line only"
+            )
+
+
+def _number(description: Description, rivals: Sequence[Release]) -> int:
+    last = max((each.release for each in rivals), default=0)
+    number = last + 1 if description.release is None else description.release
+    if number <= last:
+        raise UsageError(
+            f"release {number} of {description.component} is not higher than release {last}, the "
+            "last one for this hardware; devices would not take it",
+            reason="release-not-higher",
+        )
+    return number
+
+
+def _check_new(description: Description, artifact: Artifact, rivals: Sequence[Release]) -> None:
+    """Nothing is published twice, except to lead devices back to it."""
+    if description.kind is UpdateKind.ROLLBACK:
+        return
+    for each in rivals:
+        if each.version == description.version:
+            raise UsageError(
+                f"version {each.version} is published already: {each.label}",
+                reason="duplicate-version",
+            )
+        if each.artifact.sha256 == artifact.sha256:
+            raise UsageError(
+                f"the same image is published already: {each.label}", reason="duplicate-image"
+            )
+
+
+def _target_name(
+    line: str, description: Description, number: int, suffix: str, taken: set[str]
+) -> str:
+    """LINE/COMPONENT/COMPONENT-VERSION.img, with hardware and release where that is not enough.
+
+    Plain enough for FAT: no colon, no final dot, short enough with the digest in front.
+    """
+    hardware = description.hardware_ids[0].replace(":", "_") if description.hardware_ids else ""
+    ending = suffix if SUFFIX_PATTERN.fullmatch(suffix) else USUAL_SUFFIX
+    plain = f"{description.component}-{description.version}"
+    stems = [plain, f"{plain}-{hardware}", f"{plain}-{hardware}-r{number}"]
+    names = [f"{line}/{description.component}/{stem}{ending}" for stem in stems]
+    name = next((each for each in names if each not in taken), names[-1])
+    digest = len(UNMEASURED) + 1
+    if len(name.rpartition("/")[2]) + digest > MAX_FILE_NAME or description.component[-1:] == ".":
+        raise UsageError(
+            f"{name} cannot be a file name on every stick; choose a shorter or plainer component "
+            "and version"
+        )
+    return name
+
+
+def _release(name: str, description: Description, number: int, artifact: Artifact) -> Release:
+    return Release(
+        target=name,
+        component=ComponentId(description.component),
+        version=description.version,
+        release=number,
+        kind=description.kind,
+        hardware_ids=description.hardware_ids,
+        installer=description.installer,
+        format=ArtifactFormat.RAW,
+        artifact=artifact,
+        image=Image(artifact.length, artifact.sha256),
+        min_release=description.min_release,
+        depends_on=description.depends_on,
+        conflicts=tuple(map(ComponentId, description.conflicts)),
+        rollback_to=description.rollback_to,
+        rollback_from=description.rollback_from,
+        security_floor=description.security_floor,
+        urgency=description.urgency,
+        notes=description.notes,
+    )
+
+
+def _as_read(release: Release) -> Release:
+    artifact = release.artifact
+    try:
+        read = parse_custom(custom_for(release), release.target, artifact.length, artifact.sha256)
+    except MetadataError as error:
+        raise UsageError(str(error), reason="malformed-release") from error
+    if read != release:
+        raise UsageError(f"{release.target} would be read by devices as something else: {read}")
+    return read

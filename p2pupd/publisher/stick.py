@@ -1,0 +1,133 @@
+"""Writing a stick from a repository: what a site needs, and nothing of the past."""
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from p2pupd.errors import NothingToDo, UsageError
+from p2pupd.feeds.repository import METADATA, ON_STICK, TARGETS, target_names
+from p2pupd.feeds.stick import ExportProgress, export_to
+from p2pupd.host import beneath
+from p2pupd.host.files import host_error
+from p2pupd.model.release import Release
+from p2pupd.publisher.repository import Repository
+from p2pupd.wire import bundle as wire
+
+log = logging.getLogger(__name__)
+
+NOTHING: Final = "nothing-to-do"
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What is on the stick now, and how many files of the past were removed from it."""
+
+    releases: tuple[Release, ...]
+    removed: int
+    unchanged: bool
+
+
+def select(
+    releases: Sequence[Release], components: frozenset[str] = frozenset(), *, every: bool = False
+) -> tuple[Release, ...]:
+    """The releases that belong on a stick: of `components` only, unless that is empty.
+
+    Unless `every`, of each component and set of hardware the latest, its stepping stones, and
+    releases that are a signed way back. Raises UsageError for a component that has no release.
+    """
+    unknown = components - {each.component for each in releases}
+    if unknown:
+        raise UsageError(f"there is no release of {', '.join(sorted(unknown))} here")
+    wanted = [each for each in releases if not components or each.component in components]
+    if every:
+        return tuple(wanted)
+    groups: dict[tuple[str, frozenset[str]], list[Release]] = {}
+    for each in wanted:
+        groups.setdefault((each.component, frozenset(each.hardware_ids)), []).append(each)
+    chosen = {each.target for group in groups.values() for each in _needed(group)}
+    return tuple(each for each in wanted if each.target in chosen)
+
+
+def _needed(group: list[Release]) -> list[Release]:
+    latest: Release | None = max(group, key=lambda each: each.release)
+    needed = [each for each in group if each.rollback_from]
+    while latest is not None:
+        needed.append(latest)
+        latest = _stepping_stone(group, latest)
+    return needed
+
+
+def _stepping_stone(group: list[Release], release: Release) -> Release | None:
+    """The latest release before `release` that reaches its `min_release` from further below."""
+    least = release.min_release or 0
+    steps = [
+        each
+        for each in group
+        if least <= each.release < release.release and (each.min_release or 0) < least
+    ]
+    return max(steps, key=lambda each: each.release, default=None)
+
+
+def export(
+    repository: Repository, stick: Path, releases: Sequence[Release], progress: ExportProgress
+) -> Exported:
+    """Write `stick`/p2pupd: the current metadata and the files of `releases`, targets first.
+
+    What no longer belongs there is removed at the end. Raises SpaceError before anything is
+    written, NothingToDo when the stick is newer than the repository, UsageError when it is another
+    fleet's or no directory, UnsafeMedia for links on it, ContentError, SourceGone, HostError.
+    """
+    if not stick.is_dir():
+        raise UsageError(f"{stick} is no directory; name the stick where it is mounted")
+    files = repository.current_files()
+    contents = [(each, repository.directory.joinpath(*target_names(each))) for each in releases]
+    unchanged = False
+    try:
+        export_to(stick, wire.encode(wire.Bundle(files)), contents, progress)
+    except NothingToDo as nothing:
+        if nothing.reason != NOTHING:
+            raise
+        unchanged = True
+    belong = {"/".join(target_names(each)) for each in releases}
+    belong |= {f"{METADATA}/{name}" for name in files}
+    return Exported(tuple(releases), _remove_others(stick, belong), unchanged)
+
+
+def _remove_others(stick: Path, belong: set[str]) -> int:
+    """Remove every file of metadata/ and targets/ that does not belong, and directories left empty.
+
+    A link is removed, never followed.
+    """
+    try:
+        with beneath.opened(stick) as top, beneath.entered(top, ON_STICK) as repository:
+            return sum(_sweep(repository, name, name, belong) for name in (METADATA, TARGETS))
+    except OSError as error:
+        raise host_error(error, f"remove old files from {stick}") from error
+
+
+def _sweep(parent: int, name: str, shown: str, belong: set[str]) -> int:
+    removed = 0
+    try:
+        inside = beneath.enter(parent, name)
+    except FileNotFoundError:
+        return 0
+    try:
+        with os.scandir(inside) as entries:
+            found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+        for each, is_directory in found:
+            path = f"{shown}/{each}"
+            if is_directory:
+                removed += _sweep(inside, each, path, belong)
+                if not any(kept.startswith(f"{path}/") for kept in belong):
+                    os.rmdir(each, dir_fd=inside)
+            elif path not in belong:
+                os.unlink(each, dir_fd=inside)
+                log.info("stick.removed file=%s", path)
+                removed += 1
+        os.fsync(inside)
+    finally:
+        os.close(inside)
+    return removed
