@@ -79,6 +79,7 @@ class Floor:
         await self._type("repo", "init", str(repo), *trial)
         what = ("--component", COMPONENT, "--version", "1.0", "--hardware", HARDWARE)
         await self._type("repo", "add", str(image), "--repo", str(repo), *what, "--no-passphrase")
+        pocket.mkdir()
         await self._type("repo", "export", str(pocket), "--repo", str(repo))
         image.unlink()
 

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ from scenarios.lib.net import Host, Net
 T = TypeVar("T")
 Json = dict[str, Any]
 PASS = "--no-passphrase"
+LOG_LINES = 60
 
 
 class Publisher:
@@ -56,9 +57,10 @@ class Publisher:
         return image
 
     async def stick(self, path: Path) -> Path:
-        """Write a stick at `path`."""
-        await p2pupd("repo", "export", str(path), "--repo", str(self.repository))
-        return path
+        """Write a stick, then plug it in at `path`."""
+        pocket = Path(tempfile.mkdtemp(dir=path.parent))
+        await p2pupd("repo", "export", str(pocket), "--repo", str(self.repository))
+        return pocket.rename(path)
 
 
 class Fleet:
@@ -114,11 +116,6 @@ async def fleet(net: Net | None, anchor: Path) -> AsyncIterator[Fleet]:
     made = Fleet(net, anchor, directory)
     try:
         yield made
-    except BaseException:
-        for each in made.devices:
-            with suppress(Exception):
-                print(f"--- {each.name}\n{each.tail(60)}", file=sys.stderr)
-        raise
     finally:
         for each in made.devices:
             await each.stop(signal.SIGKILL)
@@ -127,14 +124,22 @@ async def fleet(net: Net | None, anchor: Path) -> AsyncIterator[Fleet]:
 
 @asynccontextmanager
 async def powered(devices: Iterable[Device]) -> AsyncIterator[None]:
-    """The devices' power supply: they boot, and boot again whenever their daemon ends."""
+    """The devices' power supply: they boot, and boot again whenever their daemon ends.
+
+    When what is done with them fails, the end of every daemon's log is shown.
+    """
+    supplied = list(devices)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(each.run(), name=each.name) for each in devices]
+        tasks = [group.create_task(each.run(), name=each.name) for each in supplied]
         try:
             yield
+        except BaseException:
+            for each in supplied:
+                print(f"--- {each.name}\n{each.tail(LOG_LINES)}", file=sys.stderr)
+            raise
         finally:
-            for each in tasks:
-                each.cancel()
+            for task in tasks:
+                task.cancel()
 
 
 async def p2pupd(*arguments: str, expect: int = 0) -> str:

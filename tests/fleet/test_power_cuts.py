@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from scenarios.lib.fleet import Fleet, Publisher, fleet, knows, phases, powered, until
 from tests.crashing_daemon import MARK
@@ -16,7 +17,7 @@ GOOD = (
 BAD = ("trial", "reverting", "reverted")
 
 
-@pytest.fixture(scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def publisher(tmp_path_factory: pytest.TempPathFactory) -> Publisher:
     made = await Publisher(tmp_path_factory.mktemp("office")).init()
     await made.release(SIZE)
