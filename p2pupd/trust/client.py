@@ -1,199 +1,272 @@
-"""One run of the TUF client workflow over bytes in hand: python-tuf decides, nothing is fetched."""
+"""The TUF client workflow over bytes that some source hands out: python-tuf decides.
 
-from collections.abc import Iterator, Mapping
+`believe` runs it over a bundle in hand. Expiry is not judged there: what time it is follows from
+what has just been verified (see freshness), so the verifier judges it afterwards, role by role.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from tuf.api.exceptions import (
-    BadVersionNumberError,
     DownloadError,
     DownloadHTTPError,
     ExpiredMetadataError,
     RepositoryError,
     UnsignedMetadataError,
 )
-from tuf.api.metadata import Metadata, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.metadata import Metadata, Root, Signed, TargetFile, Targets
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
-from p2pupd.errors import (
-    DowngradeError,
-    ExpiredError,
-    MetadataError,
-    SignatureError,
-    TrustError,
-)
+from p2pupd.errors import ExpiredError, MetadataError, SignatureError, TrustError
+from p2pupd.host.files import host_error
 from p2pupd.trust import keys as _keys  # noqa: F401 - registers Ed25519 on PyNaCl
 from p2pupd.trust.settings import TrustSettings
 
 IN_HAND: Final = "in-hand:///"
-MAX_TARGETS: Final = 4096
 ISSUED: Final = "x-p2pupd-issued"
+NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
+NOT_FOUND: Final = 404
+LAST_MOMENT: Final = 253_402_300_799
+"""Unix seconds: what Python's calendar ends with."""
 
-S = TypeVar("S", Root, Timestamp, Snapshot, Targets)
+Source = Callable[[str], tuple[int, Iterable[bytes]]]
+"""Gives the HTTP status of a URL, and its content where the status is below 400."""
 
 
-class _BytesInHand(FetcherInterface):
-    """Serves a bundle's files to python-tuf; what is not there is a 404."""
+class Fetcher(FetcherInterface):
+    """python-tuf's way to bytes; `asked` is the URL asked for last."""
 
-    def __init__(self, files: Mapping[str, bytes]) -> None:
-        self._files = files
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.asked = ""
 
     def _fetch(self, url: str) -> Iterator[bytes]:
-        name = url.removeprefix(IN_HAND)
-        if name not in self._files:
-            raise DownloadHTTPError(f"the bundle has no {name}", 404)
-        yield self._files[name]
+        self.asked = url
+        status, chunks = self._source(url)
+        if status >= 400:
+            raise DownloadHTTPError(f"not there (status {status})", status)
+        return iter(chunks)
 
 
-class TimedUpdater(Updater):
-    """python-tuf's updater, judging expiry at a given moment instead of the wall clock's."""
+class Client(Updater):
+    """python-tuf's updater within our limits, judging expiry at `reference`, always from `anchor`.
 
-    def __init__(self, *args: Any, reference: datetime, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    `directory` is where it keeps what it verified. python-tuf offers no public way to set the time
+    and to load a delegated role that no target leads to: a contract test pins what is used here.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        url: str,
+        source: Source,
+        *,
+        anchor: bytes,
+        reference: datetime,
+        limits: TrustSettings,
+    ) -> None:
+        config = UpdaterConfig(
+            max_root_rotations=limits.max_root_rotations,
+            max_delegations=limits.max_delegations,
+            root_max_length=limits.root_limit,
+            timestamp_max_length=limits.timestamp_limit,
+            snapshot_max_length=limits.snapshot_limit,
+            targets_max_length=limits.targets_limit,
+        )
+        self.directory = directory
+        self._limits = limits
+        self._source = Fetcher(source)
+        super().__init__(str(directory), url, fetcher=self._source, config=config, bootstrap=anchor)
         self._trusted_set.reference_time = reference
+
+    @property
+    def asked(self) -> str:
+        """The name of the file asked for last: the one that an error is about."""
+        return self._source.asked.rpartition("/")[2]
+
+    def top(self) -> dict[str, Signed]:
+        """The four top-level roles as verified by `refresh`."""
+        known = self._trusted_set
+        return {
+            "root": known.root,
+            "timestamp": known.timestamp,
+            "snapshot": known.snapshot,
+            "targets": known.targets,
+        }
+
+    def delegated(self) -> dict[str, tuple[Targets, str]]:
+        """Every delegated role, in the order of TUF's search, verified; with its keys' fingerprint.
+
+        Raises MetadataError for more than `max_delegations`.
+        """
+        found: dict[str, tuple[Targets, str]] = {}
+        waiting = _children("targets", self._trusted_set.targets)
+        while waiting:
+            role, parent, keys = waiting.pop()
+            if role in found:
+                continue
+            if len(found) == self._limits.max_delegations:
+                raise MetadataError(f"more than {len(found)} delegations (trust.max_delegations)")
+            signed = self._load_targets(role, parent)
+            found[role] = signed, keys
+            waiting.extend(_children(role, signed))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
 class Believed:
-    """What one run established. `files` are the metadata files that it rests on, and no others.
+    """What one run established, expiry not yet judged.
 
-    `versions`, `expires` (Unix seconds) and `issued` (Unix seconds, 0 where unsaid) go by role.
+    `files` are the metadata files that it rests on, and no others. `versions`, `expires` (Unix
+    seconds), `issued` (Unix seconds, 0 where unsaid) and `keys` (a fingerprint of who may sign)
+    go by role. `strays` are targets listed by a role that may not sign them.
     """
 
-    root: Root
-    targets: tuple[TargetFile, ...]
     files: dict[str, bytes]
     versions: dict[str, int]
     expires: dict[str, int]
     issued: dict[str, int]
+    keys: dict[str, str]
+    targets: tuple[TargetFile, ...]
+    strays: tuple[str, ...]
 
 
-def run(
-    anchor: bytes, files: Mapping[str, bytes], reference: int, settings: TrustSettings
-) -> Believed:
-    """Verify `files` from the trusted root `anchor` on, at `reference` (Unix seconds).
+def believe(anchor: bytes, files: Mapping[str, bytes], limits: TrustSettings) -> Believed:
+    """Verify `files`, names as in a bundle, from the root version 1 `anchor` on.
 
-    Raises SignatureError, MetadataError, ExpiredError or DowngradeError, saying which file.
+    Raises SignatureError or MetadataError, saying which file and why.
     """
+    served = {"1.root.json": anchor}
+
+    def source(url: str) -> tuple[int, Iterable[bytes]]:
+        name = url.removeprefix(IN_HAND)
+        if name not in files:
+            return NOT_FOUND, ()
+        served[name] = files[name]
+        return 200, (files[name],)
+
+    _check_sizes(files, limits)
     try:
         with TemporaryDirectory(prefix="p2pupd-trust-") as staged:
-            updater = _updater(Path(staged), anchor, files, reference, settings)
-            updater.refresh()
-            return _harvest(updater, Path(staged), anchor, files, settings)
-    except (RepositoryError, DownloadError) as error:
-        raise our_error(error) from error
+            client = Client(
+                Path(staged), IN_HAND, source, anchor=anchor, reference=NO_TIME, limits=limits
+            )
+            try:
+                client.refresh()
+                _check_whole_chain(client, files, limits)
+                return _harvest(client, served, limits)
+            except (RepositoryError, DownloadError) as error:
+                raise our_error(error, client.asked) from error
+    except OSError as error:
+        raise host_error(error, "stage metadata in the directory for temporary files") from error
 
 
-def _updater(
-    staged: Path, anchor: bytes, files: Mapping[str, bytes], reference: int, limits: TrustSettings
-) -> TimedUpdater:
-    config = UpdaterConfig(
-        max_root_rotations=limits.max_root_rotations,
-        max_delegations=limits.max_delegations,
-        root_max_length=limits.root_limit,
-        timestamp_max_length=limits.timestamp_limit,
-        snapshot_max_length=limits.snapshot_limit,
-        targets_max_length=limits.targets_limit,
-    )
-    return TimedUpdater(
-        str(staged),
-        IN_HAND,
-        fetcher=_BytesInHand(files),
-        config=config,
-        bootstrap=anchor,
-        reference=datetime.fromtimestamp(reference, UTC),
-    )
+def signed_digest(root: bytes) -> str:
+    """SHA-256 (hex) of what is signed in `root`, whoever has signed it. Raises MetadataError."""
+    try:
+        return hashlib.sha256(Metadata[Root].from_bytes(root).signed_bytes).hexdigest()
+    except RepositoryError as error:
+        raise MetadataError(f"not TUF metadata: {error}") from error
 
 
-def _harvest(
-    updater: Updater,
-    staged: Path,
-    anchor: bytes,
-    files: Mapping[str, bytes],
-    settings: TrustSettings,
-) -> Believed:
-    first = _parse(Root, anchor)
-    root = _staged(Root, staged, "root")
-    timestamp = _staged(Timestamp, staged, "timestamp")
-    snapshot = _staged(Snapshot, staged, "snapshot")
-    targets = _staged(Targets, staged, "targets")
-    delegated = list(targets.delegations.roles or {}) if targets.delegations else []
-    if len(delegated) > settings.max_delegations:
-        raise MetadataError(f"targets.json delegates to more than {settings.max_delegations} roles")
-    lines = {role: _listed(role, snapshot, files) for role in delegated}
-    found = _resolve(updater, [targets, *lines.values()])
-    believed: dict[str, Signed] = {
-        "root": root,
-        "timestamp": timestamp,
-        "snapshot": snapshot,
-        "targets": targets,
+def top_keys(root: Root) -> dict[str, str]:
+    """By top-level role, a text that changes whenever its keys or its threshold do."""
+    return {
+        name: _fingerprint(role.threshold, [root.keys[each].keyval for each in role.keyids])
+        for name, role in root.roles.items()
     }
-    believed |= {role: line for role, line in lines.items() if (staged / f"{role}.json").exists()}
-    names = [f"{number}.root.json" for number in range(1, root.version + 1)]
-    names += ["timestamp.json", f"{snapshot.version}.snapshot.json"]
-    names += [f"{line.version}.{role}.json" for role, line in {"targets": targets, **lines}.items()]
-    kept = {name: files[name] for name in names if name in files}
-    kept.setdefault(f"{first.version}.root.json", anchor)
+
+
+def our_error(error: Exception, asked: str) -> TrustError:
+    """python-tuf's refusal of the file `asked`, in the words of our error tree."""
+    text = f"{asked}: {str(error) or type(error).__name__}"
+    match error:
+        case UnsignedMetadataError():
+            return SignatureError(f"{text}; it is not signed by those whom this device trusts")
+        case ExpiredMetadataError():
+            return ExpiredError(text)
+        case _:
+            return MetadataError(text)
+
+
+def _harvest(client: Client, served: dict[str, bytes], limits: TrustSettings) -> Believed:
+    """`served` grows while delegations are loaded: what was not asked for is not rested on."""
+    top, lines = client.top(), client.delegated()
+    roles = top | {role: signed for role, (signed, _) in lines.items()}
+    root, targets = top["root"], top["targets"]
+    assert isinstance(root, Root)
+    assert isinstance(targets, Targets)
+    listed = dict.fromkeys(
+        path
+        for signed in (targets, *(each for each, _ in lines.values()))
+        for path in signed.targets
+    )
+    if len(listed) > limits.max_targets:
+        raise MetadataError(f"{len(listed)} targets; at most {limits.max_targets} are read")
+    looked_up = {path: client.get_targetinfo(path) for path in listed}
     return Believed(
-        root=root,
-        targets=tuple(found),
-        files=kept,
-        versions={role: signed.version for role, signed in believed.items()},
-        expires={role: int(signed.expires.timestamp()) for role, signed in believed.items()},
-        issued={role: _issued(signed) for role, signed in believed.items()},
+        files=served,
+        versions={role: signed.version for role, signed in roles.items()},
+        expires={role: int(signed.expires.timestamp()) for role, signed in roles.items()},
+        issued={role: _issued(signed) for role, signed in roles.items()},
+        keys=top_keys(root) | {role: keys for role, (_, keys) in lines.items()},
+        targets=tuple(info for info in looked_up.values() if info is not None),
+        strays=tuple(path for path, info in looked_up.items() if info is None),
     )
 
 
-def _resolve(updater: Updater, lists: list[Targets]) -> list[TargetFile]:
-    """The listed targets that TUF's own search, from the top, finds where they are listed."""
-    found: list[TargetFile] = []
-    for listed in lists:
-        for path, entry in listed.targets.items():
-            if len(found) >= MAX_TARGETS:
-                raise MetadataError(f"more than {MAX_TARGETS} targets")
-            info = updater.get_targetinfo(path)
-            if info is not None and info == entry:
-                found.append(info)
-    return found
+def _check_sizes(files: Mapping[str, bytes], limits: TrustSettings) -> None:
+    """A length that the timestamp or snapshot states would override python-tuf's limit."""
+    known = {
+        "root": limits.root_limit,
+        "timestamp": limits.timestamp_limit,
+        "snapshot": limits.snapshot_limit,
+    }
+    for name, content in files.items():
+        role = name.removesuffix(".json").rpartition(".")[2]
+        limit = known.get(role, limits.targets_limit)
+        if len(content) > limit:
+            raise MetadataError(f"{name}: {len(content)} bytes; at most {limit} are read")
 
 
-def _listed(role: str, snapshot: Snapshot, files: Mapping[str, bytes]) -> Targets:
-    """What a delegated role lists, not yet believed; every entry is looked up through TUF."""
-    meta = snapshot.meta.get(f"{role}.json")
-    name = f"{meta.version}.{role}.json" if meta else f"{role}.json"
-    if name not in files:
-        raise MetadataError(f"{name} is missing from the bundle")
-    return _parse(Targets, files[name])
+def _check_whole_chain(client: Client, files: Mapping[str, bytes], limits: TrustSettings) -> None:
+    """python-tuf stops silently at the limit, with a root that is no longer the newest."""
+    if f"{client.top()['root'].version + 1}.root.json" in files:
+        raise MetadataError(
+            f"more than {limits.max_root_rotations} root rotations (trust.max_root_rotations)"
+        )
 
 
-def _staged(kind: type[S], staged: Path, role: str) -> S:
-    return _parse(kind, (staged / f"{role}.json").read_bytes())
+def _children(parent: str, signed: Targets) -> list[tuple[str, str, str]]:
+    """(role, parent, fingerprint of its keys) of those it delegates to, the first one last."""
+    if signed.delegations is None:
+        return []
+    if signed.delegations.roles is None:
+        raise MetadataError(f"{parent}.json delegates to hash bins, which are not read")
+    known = signed.delegations.keys
+    return [
+        (
+            name,
+            parent,
+            _fingerprint(
+                role.threshold, [known[each].keyval for each in role.keyids if each in known]
+            ),
+        )
+        for name, role in reversed(signed.delegations.roles.items())
+    ]
 
 
-def _parse(kind: type[S], raw: bytes) -> S:
-    signed = Metadata.from_bytes(raw).signed
-    if not isinstance(signed, kind):
-        raise MetadataError(f"metadata of type {signed.type} stands where {kind.type} belongs")
-    return signed
+def _fingerprint(threshold: int, keyvals: Iterable[Mapping[str, object]]) -> str:
+    publics = ",".join(sorted(str(each.get("public")) for each in keyvals))
+    return f"{threshold}:{hashlib.sha256(publics.encode()).hexdigest()}"
 
 
 def _issued(signed: Signed) -> int:
     claim = signed.unrecognized_fields.get(ISSUED, 0)
-    return claim if isinstance(claim, int) and not isinstance(claim, bool) and claim > 0 else 0
-
-
-def our_error(error: Exception) -> TrustError:
-    """python-tuf's refusal in the words of our error tree."""
-    text = str(error) or type(error).__name__
-    match error:
-        case UnsignedMetadataError():
-            return SignatureError(f"{text}; not signed by those this device trusts")
-        case ExpiredMetadataError():
-            return ExpiredError(f"{text}; get a stick with fresh metadata (`p2pupd repo refresh`)")
-        case BadVersionNumberError():
-            return DowngradeError(text)
-        case _:
-            return MetadataError(text)
+    good = isinstance(claim, int) and not isinstance(claim, bool)
+    return min(max(claim, 0), LAST_MOMENT) if good else 0

@@ -6,13 +6,16 @@ online, so its claim counts only while it is earlier than the expiry of root and
 judged at the later of the floor and a trusted clock; an untrusted clock only warns.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
 
 from p2pupd.errors import ExpiredError
 from p2pupd.model.clock import WallClock
 from p2pupd.trust.settings import Freshness, TrustSettings
 
-DAY = 86400
+DAY: Final = 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,18 @@ def reference_time(floor: Floor, clock: WallClock) -> int:
     return max(floor.at_least, int(clock.now)) if clock.trusted else floor.at_least
 
 
+def check_expiry(expires: Mapping[str, int], reference: int) -> None:
+    """Raises ExpiredError naming the first role that ended by `reference`, all in Unix seconds."""
+    for role, end in expires.items():
+        if end <= reference:
+            raise ExpiredError(
+                f"{role}.json expired on {_day(end)}, and it is at least {_day(reference)}; get a "
+                "stick with fresh metadata"
+            )
+
+
 def findings(
-    expires: dict[str, int], issued: int, clock: WallClock, settings: TrustSettings
+    expires: Mapping[str, int], issued: int, clock: WallClock, settings: TrustSettings
 ) -> tuple[str, ...]:
     """Warnings about metadata that is valid at the reference time.
 
@@ -66,3 +79,7 @@ def findings(
     if found and settings.freshness is Freshness.STRICT:
         raise ExpiredError(f"{found[0]} (trust.freshness is strict)", reason="not-fresh")
     return tuple(found)
+
+
+def _day(moment: int) -> str:
+    return datetime.fromtimestamp(moment, UTC).date().isoformat()

@@ -6,6 +6,7 @@ stay parseable; their signatures count only where the `cryptography` package is 
 
 import hashlib
 import json
+import re
 from typing import Any, Final
 
 from nacl.exceptions import BadSignatureError
@@ -15,7 +16,7 @@ from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.signer import KEY_FOR_TYPE_AND_SCHEME, Key, Signature, Signer
 
 ED25519: Final = "ed25519"
-PUBLIC_KEY_BYTES: Final = 32
+PUBLIC_PATTERN: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 class NaClKey(Key):
@@ -33,8 +34,8 @@ class NaClKey(Key):
     def from_dict(cls, keyid: str, key_dict: dict[str, Any]) -> "NaClKey":
         """Raises ValueError, KeyError or TypeError for a malformed key, as `Key` documents."""
         keytype, scheme, keyval = cls._from_dict(key_dict)
-        if len(bytes.fromhex(keyval["public"])) != PUBLIC_KEY_BYTES:
-            raise ValueError(f"an ed25519 key has {PUBLIC_KEY_BYTES} bytes")
+        if PUBLIC_PATTERN.fullmatch(keyval["public"]) is None:
+            raise ValueError("an ed25519 public key is 64 lower-case hex digits")
         return cls(keyid, keytype, scheme, keyval, key_dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -46,7 +47,7 @@ class NaClKey(Key):
         try:
             key = VerifyKey(bytes.fromhex(self.keyval["public"]))
             key.verify(data, bytes.fromhex(signature.signature))
-        except (BadSignatureError, NaClValueError, ValueError) as error:
+        except (BadSignatureError, NaClValueError, ValueError, TypeError) as error:
             raise UnverifiedSignatureError(f"not signed by {self.keyid}") from error
 
 

@@ -5,7 +5,7 @@ target. Integers and ASCII text only, as canonical JSON has no floats.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
@@ -32,11 +32,15 @@ SCHEMA: Final = 1
 MAX_LENGTH: Final = 1 << 40
 MAX_RELEASE: Final = (1 << 53) - 1
 MAX_ITEMS: Final = 64
-MAX_NOTES: Final = 4096
+NOTES_PATTERN: Final = re.compile(r"[\n\t\x20-\x7e]{0,4096}", re.ASCII)
 MIN_PIECE: Final = 1 << 14
 MAX_PIECE: Final = 1 << 24
 VERSION_PATTERN: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+~_-]{0,63}", re.ASCII)
-KNOWN: Final = frozenset(
+TARGET_PATTERN: Final = re.compile(
+    r"(?=.{1,255}\Z)[0-9A-Za-z_][0-9A-Za-z._+~-]*(/[0-9A-Za-z_][0-9A-Za-z._+~-]*)*", re.ASCII
+)
+"""A relative path of plain names: nothing in it can leave a directory, or begin with a dot."""
+HONOURED: Final = frozenset(
     [
         "schema",
         "componentId",
@@ -55,12 +59,11 @@ KNOWN: Final = frozenset(
         "rollbackFrom",
         "securityFloor",
         "urgency",
-        "rollout",
-        "recipients",
         "notes",
         "critical",
     ]
 )
+"""What `critical` may name. `rollout` and `recipients` are read, but nothing follows from them."""
 
 E = TypeVar("E", bound=StrEnum)
 T = TypeVar("T")
@@ -71,35 +74,44 @@ def parse_custom(custom: Mapping[str, Any], target_name: str, length: int, sha25
 
     Raises MetadataError that names the target and the field.
     """
+    if TARGET_PATTERN.fullmatch(target_name) is None:
+        raise MetadataError(f"target {target_name[:80]!r}: not a plain relative path")
+    if not isinstance(custom, Mapping):
+        raise MetadataError(f"target {target_name}: custom: must be an object")
     fields = _Fields(custom, target_name)
     fields.check_critical()
     if fields.integer("schema") != SCHEMA:
         raise fields.wrong("schema", f"this daemon reads schema {SCHEMA}")
-    artifact = Artifact(
-        fields.checked("length", length, lambda it: 0 < it <= MAX_LENGTH),
-        Sha256(fields.checked("sha256", sha256, lambda it: bool(SHA256_PATTERN.fullmatch(it)))),
-        *fields.torrent(),
-    )
+    fields.check_plain()
+    artifact = _artifact(fields, length, sha256)
     return Release(
         target=target_name,
         component=ComponentId(fields.text("componentId", COMPONENT_PATTERN)),
         version=fields.text("version", VERSION_PATTERN),
         release=fields.integer("release"),
-        kind=fields.choice("kind", UpdateKind, UpdateKind.FIRMWARE),
+        kind=fields.choice("kind", UpdateKind),
         hardware_ids=fields.texts("hardwareIds", HARDWARE_PATTERN, least=1),
-        installer=fields.choice("installer", InstallerKind, None),
-        format=fields.choice("format", ArtifactFormat, None),
+        installer=fields.choice("installer", InstallerKind),
+        format=fields.choice("format", ArtifactFormat),
         artifact=artifact,
-        image=Image(artifact.length, artifact.sha256),
+        image=fields.image(artifact),
         min_release=fields.integer("minRelease", None),
         depends_on=fields.dependencies("dependsOn"),
         conflicts=tuple(map(ComponentId, fields.texts("conflicts", COMPONENT_PATTERN))),
         rollback_to=fields.integer("rollbackTo", None),
         rollback_from=fields.integers("rollbackFrom"),
-        security_floor=fields.integer("securityFloor", 0) or 0,
+        security_floor=fields.integer("securityFloor", 0),
         urgency=fields.choice("urgency", Urgency, Urgency.NORMAL),
         notes=fields.notes("notes"),
     )
+
+
+def _artifact(fields: "_Fields", length: int, sha256: str) -> Artifact:
+    if not 0 < length <= MAX_LENGTH:
+        raise fields.refused(f"a length of {length} bytes is not within 1 to {MAX_LENGTH}")
+    if SHA256_PATTERN.fullmatch(sha256) is None:
+        raise fields.refused("hashes.sha256 is missing or malformed")
+    return Artifact(length, Sha256(sha256), *fields.torrent())
 
 
 def custom_for(release: Release) -> dict[str, Any]:
@@ -135,33 +147,36 @@ def custom_for(release: Release) -> dict[str, Any]:
     return custom | given
 
 
-class _Required:
-    pass
-
-
-_REQUIRED: Final = _Required()
+_REQUIRED: Final = object()
 
 
 class _Fields:
     """Reads one field after the other; every refusal names target and field."""
 
-    def __init__(self, custom: Mapping[str, Any], target: str) -> None:
+    def __init__(self, custom: Mapping[str, Any], target: str, within: str = "custom") -> None:
         self._custom = custom
         self._target = target
+        self._within = within
+
+    def refused(self, why: str) -> MetadataError:
+        return MetadataError(f"target {self._target}: {why}")
 
     def wrong(self, name: str, why: str) -> MetadataError:
-        return MetadataError(f"target {self._target}: custom.{name}: {why}")
+        return self.refused(f"{self._within}.{name}: {why}")
 
     def check_critical(self) -> None:
-        critical = self._list("critical", str)
-        unknown = sorted(set(critical) - KNOWN)
+        unknown = sorted(set(self._list("critical", str)) - HONOURED)
         if unknown:
-            raise self.wrong("critical", f"this daemon does not know {', '.join(unknown)[:200]}")
+            raise self.wrong("critical", f"this daemon does not honour {str(unknown)[:200]}")
 
-    def checked(self, name: str, value: T, good: Callable[[T], bool]) -> T:
-        if not good(value):
-            raise self.wrong(name, f"{str(value)[:80]!r} is out of range or malformed")
-        return value
+    def check_plain(self) -> None:
+        """The fields that say nothing to this daemon are at least well-formed."""
+        if not isinstance(self._custom.get("rollout", {}), dict):
+            raise self.wrong("rollout", "must be an object")
+        recipients = self._custom.get("recipients", [])
+        good = isinstance(recipients, list)
+        if not good or not all(isinstance(each, dict) for each in recipients):
+            raise self.wrong("recipients", "must be a list of objects")
 
     def integer(self, name: str, default: Any = _REQUIRED) -> Any:
         if name not in self._custom and default is not _REQUIRED:
@@ -188,7 +203,7 @@ class _Fields:
             raise self.wrong(name, f"must be {least} or more texts that match {pattern.pattern}")
         return tuple(values)
 
-    def choice(self, name: str, kind: type[E], default: E | None) -> E:
+    def choice(self, name: str, kind: type[E], default: E | None = None) -> E:
         value = self._custom.get(name, default)
         try:
             return kind(value)
@@ -200,25 +215,38 @@ class _Fields:
         bt = self._custom.get("bt")
         if not isinstance(bt, dict):
             raise self.wrong("bt", "must be an object with piecesRoot and pieceLength")
-        inner = _Fields(bt, self._target)
+        inner = _Fields(bt, self._target, "custom.bt")
         root = inner.text("piecesRoot", SHA256_PATTERN)
         length = inner.integer("pieceLength")
         if not MIN_PIECE <= length <= MAX_PIECE or length & (length - 1):
-            raise self.wrong("bt", f"pieceLength must be a power of two from {MIN_PIECE} on")
+            raise inner.wrong("pieceLength", f"no power of two from {MIN_PIECE} to {MAX_PIECE}")
         return Sha256(root), length
+
+    def image(self, artifact: Artifact) -> Image:
+        """What is installed: with `format: raw` the carried file itself, whatever else is said."""
+        carried = Image(artifact.length, artifact.sha256)
+        if "image" not in self._custom:
+            return carried
+        if not isinstance(self._custom["image"], dict):
+            raise self.wrong("image", "must be an object with length and sha256")
+        inner = _Fields(self._custom["image"], self._target, "custom.image")
+        said = Image(inner.integer("length"), Sha256(inner.text("sha256", SHA256_PATTERN)))
+        if said != carried:
+            raise self.wrong("image", "is not the target itself, although the format is raw")
+        return said
 
     def dependencies(self, name: str) -> tuple[Dependency, ...]:
         found = []
         for each in self._list(name, dict):
-            inner = _Fields(each, self._target)
+            inner = _Fields(each, self._target, f"custom.{name}")
             component = ComponentId(inner.text("componentId", COMPONENT_PATTERN))
             found.append(Dependency(component, inner.integer("minRelease", 0)))
         return tuple(found)
 
     def notes(self, name: str) -> str:
         value = self._custom.get(name, "")
-        if not isinstance(value, str) or not value.isascii() or len(value) > MAX_NOTES:
-            raise self.wrong(name, f"must be ASCII text of at most {MAX_NOTES} characters")
+        if not isinstance(value, str) or NOTES_PATTERN.fullmatch(value) is None:
+            raise self.wrong(name, "must be printable ASCII text of at most 4096 characters")
         return value
 
     def _list(self, name: str, kind: type[T]) -> list[T]:

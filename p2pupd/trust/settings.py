@@ -34,3 +34,4 @@ class TrustSettings:
     )
     max_root_rotations: int = setting(64, "Most root versions beyond the anchor", check=at_least(1))
     max_delegations: int = setting(16, "Most delegations that are followed", check=at_least(1))
+    max_targets: int = setting(4096, "Most targets of one manifest", check=at_least(1))

@@ -18,7 +18,10 @@ Value = dict[str, "Value"] | list["Value"] | int | bool | str | bytes | None
 
 
 def pack(value: Any) -> bytes:
-    """The encoding of `value`; maps are written in the order of their keys, so it is canonical."""
+    """The encoding of `value`; maps are written in the order of their keys, so it is canonical.
+
+    `value` must be what `unpack` returns: a value of ours is not checked again.
+    """
     packed: bytes = msgpack.packb(_sorted(value), use_bin_type=True)
     return packed
 
@@ -53,6 +56,8 @@ def unpack(raw: bytes, max_bytes: int) -> Any:
 def _sorted(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _sorted(value[key]) for key in sorted(value)}
+    if isinstance(value, list | tuple):
+        return [_sorted(each) for each in value]
     return value
 
 
