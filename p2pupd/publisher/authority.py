@@ -17,11 +17,12 @@ from tuf.api.metadata import (
 )
 
 from p2pupd.errors import UsageError
-from p2pupd.host.files import make_directory
+from p2pupd.host.files import make_directory, read_bounded, write_durably
 from p2pupd.publisher import keys
 from p2pupd.publisher.edition import Edition
 from p2pupd.publisher.keys import KeyRing, Sealer
-from p2pupd.publisher.repository import LIMITS, LINE_PATTERN, TOP_ROLES, Repository, load, locked
+from p2pupd.publisher.proof import ANCHOR, load_proven
+from p2pupd.publisher.repository import LIMITS, LINE_PATTERN, TOP_ROLES, Repository, locked
 from p2pupd.publisher.settings import PublisherSettings
 from p2pupd.trust.keys import NaClSigner
 
@@ -43,7 +44,8 @@ def initialise(
     """A new repository with one delegation per product line and every key made now.
 
     `signing.settings.threshold` of the `root_keys` root keys must sign a root; every other role
-    has one key. Raises UsageError when the arguments or the place are wrong.
+    has one key. A copy of the first root, the anchor of every device, is left beside the keys as
+    root.json. Raises UsageError when the arguments or the place are wrong.
     """
     _check_arguments(directory, lines, root_keys, signing)
     make_directory(directory)
@@ -62,6 +64,8 @@ def initialise(
         for role in ("targets", *lines):
             edition.issue(role, first=True)
         edition.publish(first=True)
+        anchor = read_bounded(repository.anchor, LIMITS.root_limit)
+        write_durably(signing.ring.directory / ANCHOR, anchor)
     return repository
 
 
@@ -74,7 +78,7 @@ def refresh(
     Raises UsageError when the keys of snapshot or timestamp are not here.
     """
     with locked(directory):
-        repository = load(directory)
+        repository = load_proven(directory, signing.ring)
         edition = Edition(
             repository, signing.ring, signing.settings, signing.now, timestamp_lifetime
         )
@@ -107,7 +111,7 @@ def rotate(
     are here, so that a reader between two writes believes it too.
     """
     with locked(directory):
-        repository = load(directory)
+        repository = load_proven(directory, signing.ring)
         old = _retired(repository, role, retired)
         if role == "root":
             new = _rotate_root(repository, old, signing, sealer)
@@ -220,6 +224,10 @@ def _check_arguments(
         raise UsageError(
             f"{root_keys} root keys cannot give {signing.settings.threshold} signatures; raise "
             "--root-keys or lower --threshold"
+        )
+    if (signing.ring.directory / ANCHOR).exists():
+        raise UsageError(
+            f"{signing.ring.directory} holds the keys of another repository; choose another --keys"
         )
     if signing.ring.directory.resolve().is_relative_to(directory.resolve()):
         raise UsageError(

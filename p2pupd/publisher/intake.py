@@ -8,7 +8,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -56,12 +56,12 @@ def take_in(image: Path, directory: Path, progress: Progress) -> Iterator[Incomi
         room = free_bytes(directory)
         if room < length:
             raise SpaceError(f"{directory} has room for {room} bytes; {image} has {length}")
-        with _unnamed(directory) as target:
+        with _unnamed(directory) as (target, path):
             with _explained(f"copy {image} into {directory}"):
                 artifact = _copy(source, target, progress)
             if artifact.length != length:
                 raise HostError(f"{image} changed while it was read; try again")
-            yield Incoming(Path(target.name), artifact)
+            yield Incoming(path, artifact)
 
 
 def length_of(image: Path) -> int:
@@ -110,21 +110,19 @@ def _explained(doing: str) -> Iterator[None]:
 
 
 @contextmanager
-def _unnamed(directory: Path) -> Iterator[BinaryIO]:
+def _unnamed(directory: Path) -> Iterator[tuple[BinaryIO, Path]]:
     """A new file that does not count yet: locked while its run lives, gone afterwards."""
-    with locked(directory):
-        _sweep(directory)
-        with _explained(f"write into {directory}"):
-            fd, name = tempfile.mkstemp(prefix=INCOMING, dir=directory)
-            os.close(fd)
-            target = open(name, "r+b")
-        fcntl.flock(target.fileno(), fcntl.LOCK_EX)
-    try:
-        with target:
-            yield target
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(name)
+    with ExitStack() as stack:
+        with locked(directory):
+            _sweep(directory)
+            with _explained(f"write into {directory}"):
+                fd, name = tempfile.mkstemp(prefix=INCOMING, dir=directory)
+            target = stack.enter_context(open(fd, "wb"))
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        try:
+            yield target, Path(name)
+        finally:
+            Path(name).unlink(missing_ok=True)
 
 
 def _sweep(directory: Path) -> None:

@@ -102,7 +102,7 @@ class KeyRing:
     """The key files in some directories; each is opened when it is first needed."""
 
     def __init__(self, directories: tuple[Path, ...], ask: Ask) -> None:
-        self._directories = directories
+        self.directories = directories
         self._ask = ask
         self._boxes: dict[tuple[Any, ...], SecretBox] = {}
         self._passphrases: list[bytes] = []
@@ -111,7 +111,7 @@ class KeyRing:
     @property
     def directory(self) -> Path:
         """Where new keys go: the first one."""
-        return self._directories[0]
+        return self.directories[0]
 
     def add(self, signer: NaClSigner) -> None:
         """Remember a key that is open already, because it was made just now."""
@@ -126,7 +126,7 @@ class KeyRing:
         found = self._files()
         here = [keyid for keyid in keyids if keyid in self._signers or keyid in found]
         if len(here) < least:
-            places = ", ".join(map(str, self._directories))
+            places = ", ".join(map(str, self.directories))
             wanted = ", ".join(keyid[:SHOWN_DIGITS] for keyid in keyids)
             raise UsageError(
                 f"{role} must be signed by {least} of the keys {wanted}; {len(here)} of them are "
@@ -144,7 +144,7 @@ class KeyRing:
         return sum(keyid in self._signers or keyid in found for keyid in keyids)
 
     def _files(self) -> dict[str, KeyFile]:
-        paths = [path for each in self._directories for path in sorted(each.glob(f"*{SUFFIX}"))]
+        paths = [path for each in self.directories for path in sorted(each.glob(f"*{SUFFIX}"))]
         return {found.public_key.keyid: found for found in map(_read, paths)}
 
     def _unlock(self, file: KeyFile) -> NaClSigner:

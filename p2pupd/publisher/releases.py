@@ -8,6 +8,7 @@ from typing import Final
 
 from tuf.api.metadata import TargetFile
 
+from p2pupd.core.merkle import BLOCK
 from p2pupd.errors import MetadataError, UsageError
 from p2pupd.model.ids import ComponentId, Sha256
 from p2pupd.model.release import (
@@ -23,7 +24,8 @@ from p2pupd.model.release import (
 from p2pupd.publisher.authority import Signing
 from p2pupd.publisher.edition import Edition
 from p2pupd.publisher.intake import Progress, length_of, take_in
-from p2pupd.publisher.repository import LIMITS, Repository, load, locked
+from p2pupd.publisher.proof import load_proven
+from p2pupd.publisher.repository import LIMITS, Repository, locked
 from p2pupd.trust.manifest import custom_for, parse_custom
 
 SUFFIX_PATTERN: Final = re.compile(r"\.[A-Za-z0-9]{1,12}", re.ASCII)
@@ -61,53 +63,70 @@ def add(
     Killed at any moment, the repository stays what it was. Raises UsageError when it cannot be a
     release here, and what reading, writing and signing raise.
     """
-    repository = load(directory)
-    drafted = Artifact(length_of(image), UNMEASURED, UNMEASURED, 1 << 14)
+    repository = load_proven(directory, signing.ring)
+    unmeasured = Artifact(length_of(image), UNMEASURED, UNMEASURED, BLOCK)
     line = _line(repository, description)
-    draft(repository, line, description, image.suffix, drafted)
+    draft(repository, line, description, image.suffix, unmeasured)
     for role in (line, "snapshot", "timestamp"):
         delegated = repository.delegator(role).get_delegated_role(role)
         signing.ring.open(delegated.keyids, least=delegated.threshold, role=role)
     with take_in(image, repository.targets_directory, progress) as incoming, locked(directory):
-        repository = load(directory)
-        release = draft(repository, line, description, image.suffix, incoming.artifact)
-        entry = TargetFile(
-            release.artifact.length,
-            {"sha256": release.artifact.sha256},
-            release.target,
-            {"custom": custom_for(release)},
-        )
+        repository = load_proven(directory, signing.ring)
+        drafted = draft(repository, line, description, image.suffix, incoming.artifact)
         edition = Edition(repository, signing.ring, signing.settings, signing.now)
-        repository.role(line).signed.targets[release.target] = entry
+        entry = _entry(drafted.release)
+        listed = repository.lines[line].signed.targets
+        for each in drafted.withdrawn:
+            del listed[each.target]
+        listed[entry.path] = entry
         edition.issue(line)
         incoming.place(repository.targets_directory / entry.get_prefixed_paths()[0])
         edition.publish()
-    return release
+    return drafted.release
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A release that may be published, and the ones that it takes off the list."""
+
+    release: Release
+    withdrawn: tuple[Release, ...]
 
 
 def draft(
     repository: Repository, line: str, description: Description, suffix: str, artifact: Artifact
-) -> Release:
+) -> Draft:
     """The release that `description` and `artifact` make, as a device would read it.
 
-    Raises UsageError: a malformed field, a release that is not higher than the last one for the
-    same hardware, a version or an image that is published already.
+    A way back (`rollback_from`) may have a lower number than what it leads away from; those are
+    withdrawn, or devices would return to them. Raises UsageError: a malformed field, a number,
+    version or image that devices of the same hardware know already.
     """
     published = repository.releases()
     if len(published) >= LIMITS.max_targets:
         raise UsageError(f"there are {len(published)} releases already; devices read no more")
-    _check_line(repository, line, description)
+    _check_line(published, line, description)
     rivals = [
         each
         for each in published
         if each.component == description.component
         and not set(each.hardware_ids).isdisjoint(description.hardware_ids)
     ]
-    number = _number(description, rivals)
-    taken = {each.target for each in published}
+    number = description.release
+    if number is None:
+        number = 1 + max((each.release for each in rivals), default=0)
+    withdrawn = _withdrawn(description, number, artifact, rivals)
+    left = [each for each in rivals if each not in withdrawn]
+    _check_new(description, number, artifact, left)
+    taken = {each.target for each in published if each not in withdrawn}
     name = _target_name(line, description, number, suffix, taken)
-    _check_new(description, artifact, rivals)
-    return _as_read(_release(name, description, number, artifact))
+    return Draft(_as_read(_release(name, description, number, artifact)), withdrawn)
+
+
+def _entry(release: Release) -> TargetFile:
+    artifact = release.artifact
+    extra = {"custom": custom_for(release)}
+    return TargetFile(artifact.length, {"sha256": artifact.sha256}, release.target, extra)
 
 
 def _line(repository: Repository, description: Description) -> str:
@@ -120,31 +139,57 @@ def _line(repository: Repository, description: Description) -> str:
     return line
 
 
-def _check_line(repository: Repository, line: str, description: Description) -> None:
-    for other, metadata in repository.lines.items():
-        if other != line and any(
-            path.split("/")[1] == description.component for path in metadata.signed.targets
-        ):
+def _check_line(published: Sequence[Release], line: str, description: Description) -> None:
+    for each in published:
+        if each.component == description.component and not each.target.startswith(f"{line}/"):
             raise UsageError(
-                f"component {description.component} belongs to product line {other}; a component "
-                "is signed by one line only"
+                f"component {each.component} belongs to another product line ({each.target}); a "
+                "component is signed by one line only"
             )
 
 
-def _number(description: Description, rivals: Sequence[Release]) -> int:
-    last = max((each.release for each in rivals), default=0)
-    number = last + 1 if description.release is None else description.release
-    if number <= last:
+def _withdrawn(
+    description: Description, number: int, artifact: Artifact, rivals: Sequence[Release]
+) -> tuple[Release, ...]:
+    """What a way back replaces: the higher releases that it names, and itself as it was before."""
+    found = tuple(
+        each
+        for each in rivals
+        if description.rollback_from
+        and (
+            (each.release > number and each.release in description.rollback_from)
+            or (each.release == number and _same(each, description, artifact))
+        )
+    )
+    for each in found:
+        others = sorted(set(each.hardware_ids) - set(description.hardware_ids))
+        if others:
+            raise UsageError(
+                f"{each.label} would be withdrawn, but is for {', '.join(others)} too; name all "
+                "of its hardware",
+                reason="hardware-left-out",
+            )
+    return found
+
+
+def _same(release: Release, description: Description, artifact: Artifact) -> bool:
+    there = release.artifact
+    known = artifact.sha256 in (UNMEASURED, there.sha256) and artifact.length == there.length
+    return known and release.version == description.version
+
+
+def _check_new(
+    description: Description, number: int, artifact: Artifact, rivals: Sequence[Release]
+) -> None:
+    """Higher than everything before; and nothing is published twice, but to lead back to it."""
+    last = max(rivals, key=lambda each: each.release, default=None)
+    if last is not None and number <= last.release:
         raise UsageError(
-            f"release {number} of {description.component} is not higher than release {last}, the "
-            "last one for this hardware; devices would not take it",
+            f"release {number} of {description.component} is not higher than what is published "
+            f"for this hardware: {last.label}; devices would not take it. To lead them back, "
+            "name every higher release with --rollback-from",
             reason="release-not-higher",
         )
-    return number
-
-
-def _check_new(description: Description, artifact: Artifact, rivals: Sequence[Release]) -> None:
-    """Nothing is published twice, except to lead devices back to it."""
     if description.kind is UpdateKind.ROLLBACK:
         return
     for each in rivals:

@@ -160,7 +160,8 @@ def limit_of(role: str) -> int:
 def _listed(snapshot: Snapshot) -> Iterator[tuple[str, int]]:
     for name, meta in snapshot.meta.items():
         role = name.removesuffix(".json")
-        if LINE_PATTERN.fullmatch(role) is None:
+        known = LINE_PATTERN.fullmatch(role) is not None
+        if not known or role in ("root", "snapshot", "timestamp"):
             raise MetadataError(f"the snapshot names {name[:80]!r}, which is no product line")
         yield role, meta.version
 

@@ -1,0 +1,69 @@
+"""A signed repository for tests: unprotected keys, quick to make, at a time of one's choice."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from p2pupd.model.release import Release
+from p2pupd.model.setting import Bytes
+from p2pupd.publisher import releases
+from p2pupd.publisher.authority import Signing, initialise
+from p2pupd.publisher.keys import KeyRing, Sealer
+from p2pupd.publisher.releases import Description
+from p2pupd.publisher.repository import Repository, load
+from p2pupd.publisher.settings import PublisherSettings
+
+NOW = 1_800_000_000
+DAY = 86400
+SETTINGS = PublisherSettings(kdf_operations=1, kdf_memory=Bytes(8192))
+"""As in production, but passphrases are stretched in a millisecond."""
+
+
+def nobody(_: Path, __: int) -> bytes | None:
+    """Answers no question for a passphrase."""
+    return None
+
+
+class Publisher:
+    """A release engineer with a repository at `directory` and the keys beside it."""
+
+    def __init__(
+        self,
+        directory: Path,
+        lines: tuple[str, ...] = ("gateway",),
+        threshold: int = 2,
+        root_keys: int = 2,
+        now: int = NOW,
+    ) -> None:
+        self.directory = directory / "repository"
+        self.keys = directory / "keys"
+        self.settings = replace(SETTINGS, threshold=threshold)
+        self.sealer = Sealer(None, self.settings)
+        self.now = now
+        initialise(self.directory, lines, root_keys, self.signing(), self.sealer)
+
+    def signing(self, later: int = 0) -> Signing:
+        """With every key, `later` seconds after the repository was made."""
+        return Signing(KeyRing((self.keys,), nobody), self.settings, self.now + later)
+
+    def read(self) -> Repository:
+        return load(self.directory)
+
+    def image(self, size: int = 100_000, seed: int = 0) -> Path:
+        """A file of that size whose content no other one has."""
+        path = self.directory.with_name(f"image-{size}-{seed}.img")
+        path.write_bytes(hashlib.shake_256(path.name.encode()).digest(size))
+        return path
+
+    def add(self, number: int = 1, *, size: int = 100_000, later: int = 0, **said: Any) -> Release:
+        """Release `number` of `gateway-os` for `acme-gw2`, unless `said` otherwise."""
+        plain = Description("gateway-os", f"1.{number}", ("acme-gw2",), release=number)
+        image = self.image(size, seed=number)
+        return releases.add(
+            self.directory, image, replace(plain, **said), self.signing(later), lambda _: None
+        )
+
+    def key_file(self, role: str) -> Path:
+        """The oldest key file of `role`."""
+        return min(self.keys.glob(f"{role}-*.key"), key=lambda each: each.stat().st_mtime_ns)
