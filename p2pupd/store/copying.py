@@ -40,7 +40,10 @@ def copy_verified(path: Path, artifact: Artifact, source: BinaryIO, progress: Co
             f"{artifact.length} bytes were copied and their SHA-256 is not the signed "
             f"{artifact.sha256}: the source is damaged or was tampered with; use another one"
         )
-    sync_directory(path.parent)
+    try:
+        sync_directory(path.parent)
+    except OSError as error:
+        raise host_error(error, f"write {path}") from error
 
 
 def check_length(source: BinaryIO, artifact: Artifact) -> None:

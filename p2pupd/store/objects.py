@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -89,9 +90,10 @@ def _load(store: Path, sha256: Sha256) -> StoredObject | None:
 def size_of(path: Path) -> int | None:
     """The file's length in bytes, or None where there is no such regular file."""
     try:
-        return path.stat(follow_symlinks=False).st_size if path.is_file() else None
+        facts = path.lstat()
     except OSError:
         return None
+    return facts.st_size if stat.S_ISREG(facts.st_mode) else None
 
 
 def allocated(stored: StoredObject) -> int:
