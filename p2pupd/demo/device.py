@@ -109,9 +109,12 @@ class Device:
         finally:
             await self.stop()
 
-    async def start(self) -> None:
-        """One power-on: the boot state file decides the slot, then the daemon starts."""
-        if self.installs:
+    async def start(self, *, power_on_first: bool = True) -> None:
+        """One power-on: the boot state file decides the slot, then the daemon starts.
+
+        Without `power_on_first` only the daemon starts again, as a service manager would do it.
+        """
+        if self.installs and power_on_first:
             await asyncio.to_thread(power_on, self.directory / "boot.json")
         self.boots += 1
         command = [*self.prefix, *self.python, "daemon", "--config", str(self.config_file)]

@@ -1,5 +1,10 @@
-"""kill -9 of a device right after every phase of its deployment was journaled."""
+"""kill -9 of a device right after every phase of its deployment was journaled.
 
+The device loses power with its daemon, so a trial that is cut short ends on the old slot: the
+bootloader tries a new release once. Where only the daemon dies, the trial goes on.
+"""
+
+import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,13 +12,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from p2pupd.demo.device import Device
 from scenarios.lib.fleet import Fleet, Publisher, fleet, knows, phases, powered, until
 from tests.crashing_daemon import MARK
 
 SIZE = 2 << 20
-GOOD = (
-    "offered", "verified", "fetching", "ready", "installing", "armed", "trial", "confirmed",
-)  # fmt: skip
+GOOD = ("offered", "verified", "fetching", "ready", "installing", "armed", "confirmed")
 BAD = ("trial", "reverting", "reverted")
 
 
@@ -31,12 +35,13 @@ async def floor(publisher: Publisher) -> AsyncIterator[Fleet]:
         yield made
 
 
-async def _run_with_cut(floor: Fleet, publisher: Publisher, phase: str, *, healthy: bool) -> Path:
-    """Let a device update with a power cut after `phase`; its directory when all is over."""
+async def _run_with_cut(
+    floor: Fleet, publisher: Publisher, phase: str, end: str, *, healthy: bool
+) -> Path:
+    """Let a device update with a power cut after `phase`; its directory when it came to `end`."""
     python = (sys.executable, "-m", "tests.crashing_daemon", phase)
     seed = floor.seed(settings={"media": {"directories": [str(publisher.directory / "stick")]}})
     device = floor.device("device", healthy=healthy, python=python)
-    end = "confirmed" if healthy else "reverted"
     async with powered([seed, device]):
         await knows(device, 1)
 
@@ -46,7 +51,7 @@ async def _run_with_cut(floor: Fleet, publisher: Publisher, phase: str, *, healt
         await until(ended, 40, f"power cut after {phase}, then {end}")
         status = await device.status()
         assert status is not None
-        assert status["installed"]["slot"] == ("B" if healthy else "A")
+        assert status["installed"]["slot"] == ("B" if end == "confirmed" else "A")
         assert status["installed"]["primary"] == status["installed"]["slot"]
         received = (await device.received())["lan"]
         assert received <= SIZE + 2 * (1 << 16)
@@ -57,7 +62,7 @@ async def _run_with_cut(floor: Fleet, publisher: Publisher, phase: str, *, healt
 async def test_a_good_release_is_confirmed_after_a_power_cut(
     floor: Fleet, publisher: Publisher, phase: str
 ) -> None:
-    directory = await _run_with_cut(floor, publisher, phase, healthy=True)
+    directory = await _run_with_cut(floor, publisher, phase, "confirmed", healthy=True)
     assert (directory / "slot_b").read_bytes() == publisher.images[0].read_bytes()
 
 
@@ -65,5 +70,33 @@ async def test_a_good_release_is_confirmed_after_a_power_cut(
 async def test_a_bad_release_leaves_the_old_slot_running_after_a_power_cut(
     floor: Fleet, publisher: Publisher, phase: str
 ) -> None:
-    directory = await _run_with_cut(floor, publisher, phase, healthy=False)
+    directory = await _run_with_cut(floor, publisher, phase, "reverted", healthy=False)
     assert (directory / "slot_a").read_bytes() == b"factory image\n"
+
+
+async def test_a_power_cut_in_the_trial_of_a_good_release_ends_on_the_old_slot(
+    floor: Fleet, publisher: Publisher
+) -> None:
+    directory = await _run_with_cut(floor, publisher, "trial", "reverted", healthy=True)
+    assert (directory / "slot_a").read_bytes() == b"factory image\n"
+
+
+async def test_a_trial_goes_on_when_only_the_daemon_dies(
+    floor: Fleet, publisher: Publisher
+) -> None:
+    seed = floor.seed(settings={"media": {"directories": [str(publisher.directory / "stick")]}})
+    device = floor.device("device", settings={"health": {"settle": 3}})
+    async with powered([seed]):
+        for _ in range(2):
+            await device.start()
+            assert device.process is not None
+            if device.boots == 1:
+                await device.process.wait()
+        await until(lambda: _in(device, "trial"), 20, "trial")
+        await device.stop(signal.SIGKILL)
+        await device.start(power_on_first=False)
+        await until(lambda: _in(device, "confirmed"), 30, "confirmed")
+
+
+async def _in(device: Device, phase: str) -> bool:
+    return await phases([device]) == [phase]
