@@ -14,8 +14,6 @@ MAX_ENTRIES: Final = 1024
 """Most entries of one map or array."""
 MAX_DEPTH: Final = 8
 
-Value = dict[str, "Value"] | list["Value"] | int | bool | str | bytes | None
-
 
 def pack(value: Any) -> bytes:
     """The encoding of `value`; maps are written in the order of their keys, so it is canonical.

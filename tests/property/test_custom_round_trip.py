@@ -1,0 +1,63 @@
+"""What a publisher writes into `custom` is what a device reads."""
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2pupd.errors import MetadataError
+from p2pupd.model.ids import COMPONENT_PATTERN, HARDWARE_PATTERN, ComponentId
+from p2pupd.model.release import Dependency, InstallerKind, Release, UpdateKind, Urgency
+from p2pupd.trust.manifest import MAX_RELEASE, NOTES_PATTERN, custom_for, parse_custom
+from tests.builders import a_release
+
+NUMBERS = st.integers(0, MAX_RELEASE)
+COMPONENTS = st.from_regex(COMPONENT_PATTERN, fullmatch=True).map(ComponentId)
+
+
+def tuples(of: st.SearchStrategy[Any], least: int = 0) -> st.SearchStrategy[Any]:
+    return st.lists(of, min_size=least, max_size=4).map(tuple)
+
+
+RELEASES = st.builds(
+    replace,
+    st.just(a_release()),
+    component=COMPONENTS,
+    release=NUMBERS,
+    kind=st.sampled_from(UpdateKind),
+    installer=st.sampled_from(InstallerKind),
+    hardware_ids=tuples(st.from_regex(HARDWARE_PATTERN, fullmatch=True), least=1),
+    min_release=st.none() | NUMBERS,
+    depends_on=tuples(st.builds(Dependency, COMPONENTS, NUMBERS)),
+    conflicts=tuples(COMPONENTS),
+    rollback_to=st.none() | NUMBERS,
+    rollback_from=tuples(NUMBERS),
+    security_floor=NUMBERS,
+    urgency=st.sampled_from(Urgency),
+    notes=st.from_regex(NOTES_PATTERN, fullmatch=True),
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+
+
+@given(RELEASES)
+def test_a_release_comes_back(release: Release) -> None:
+    artifact = release.artifact
+    custom = custom_for(release)
+    assert parse_custom(custom, release.target, artifact.length, artifact.sha256) == release
+
+
+@given(st.sampled_from(sorted(custom_for(a_release()))), JSON)
+def test_any_value_in_any_field_is_read_or_refused_with_one_error(name: str, value: Any) -> None:
+    release = a_release()
+    custom = custom_for(release) | {name: value}
+    refusal = ""
+    try:
+        parse_custom(custom, release.target, release.artifact.length, release.artifact.sha256)
+    except MetadataError as error:
+        refusal = str(error)
+    assert refusal == "" or f"custom.{name}" in refusal
