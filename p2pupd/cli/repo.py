@@ -1,7 +1,9 @@
 """`repo`: keys, releases, signing, sticks - the release engineer's side."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +21,12 @@ from p2pupd.publisher.intake import length_of
 from p2pupd.publisher.overview import overview
 from p2pupd.publisher.repository import load, locate, locked, realm_of
 from p2pupd.publisher.settings import DAY
+
+
+def _words(kind: type[StrEnum]) -> click.Choice[str]:
+    """A choice by value; click would take an enum's names."""
+    return click.Choice([each.value for each in kind])
+
 
 FILE: Final = click.Path(path_type=Path)
 REPOSITORY: Final = click.option(
@@ -74,13 +82,13 @@ def init(
 @click.option("--version", required=True, help="Text for people; the release number decides.")
 @click.option("--hardware", multiple=True, required=True, help="Hardware id; repeatable.")
 @click.option("--line", help="Product line; may be left out where there is only one.")
-@click.option("--release", type=int, help="Release number (the last one and 1).")
-@click.option("--kind", type=click.Choice(list(UpdateKind)), default=UpdateKind.FIRMWARE)
-@click.option("--installer", type=click.Choice(list(InstallerKind)), default=InstallerKind.SLOTS)
+@click.option("--release", type=click.IntRange(min=1), help="Release number (the last one and 1).")
+@click.option("--kind", type=_words(UpdateKind), default="firmware")
+@click.option("--installer", type=_words(InstallerKind), default="slots")
 @click.option("--min-release", type=int, help="The stepping stone: install this one first.")
 @click.option("--depends-on", multiple=True, metavar="COMPONENT[:RELEASE]", help="Repeatable.")
 @click.option("--conflicts", multiple=True, metavar="COMPONENT", help="Repeatable.")
-@click.option("--urgency", type=click.Choice(list(Urgency)), default=Urgency.NORMAL)
+@click.option("--urgency", type=_words(Urgency), default="normal")
 @click.option("--security-floor", type=int, default=0, help="Never go back below this release.")
 @click.option("--rollback-to", type=int, help="Devices may return from this release to that one.")
 @click.option("--rollback-from", type=int, multiple=True, help="Devices may come back from it.")
@@ -184,6 +192,7 @@ def export(destination: Path, components: tuple[str, ...], every: bool, reposito
             destination,
             wanted,
             lambda release, done: advance(release.label, release.artifact.length, done),
+            int(time.time()),
         )
     for each in written.releases:
         click.echo(each.label)
@@ -192,10 +201,21 @@ def export(destination: Path, components: tuple[str, ...], every: bool, reposito
 
 
 def _description(
-    hardware: tuple[str, ...], depends_on: tuple[str, ...], **said: Any
+    *,
+    hardware: tuple[str, ...],
+    depends_on: tuple[str, ...],
+    kind: str,
+    installer: str,
+    urgency: str,
+    **said: Any,
 ) -> releases.Description:
     return releases.Description(
-        **said, hardware_ids=hardware, depends_on=tuple(map(_dependency, depends_on))
+        **said,
+        hardware_ids=hardware,
+        depends_on=tuple(map(_dependency, depends_on)),
+        kind=UpdateKind(kind),
+        installer=InstallerKind(installer),
+        urgency=Urgency(urgency),
     )
 
 

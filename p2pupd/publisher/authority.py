@@ -52,6 +52,9 @@ def initialise(
     with locked(directory):
         if (directory / "metadata" / "timestamp.json").exists():
             raise UsageError(f"{directory} is a repository already; choose another directory")
+        if (signing.ring.directory / ANCHOR).exists():
+            keys_of_another = f"{signing.ring.directory} holds the keys of another repository"
+            raise UsageError(f"{keys_of_another}; choose another --keys")
         make_directory(directory / "targets")
         roots = [_new_key("root", signing, sealer) for _ in range(root_keys)]
         others = {
@@ -224,10 +227,6 @@ def _check_arguments(
         raise UsageError(
             f"{root_keys} root keys cannot give {signing.settings.threshold} signatures; raise "
             "--root-keys or lower --threshold"
-        )
-    if (signing.ring.directory / ANCHOR).exists():
-        raise UsageError(
-            f"{signing.ring.directory} holds the keys of another repository; choose another --keys"
         )
     if signing.ring.directory.resolve().is_relative_to(directory.resolve()):
         raise UsageError(

@@ -1,5 +1,6 @@
 """Writing a stick from a repository: what a site needs, and nothing of the past."""
 
+import errno
 import logging
 import os
 from collections.abc import Sequence
@@ -7,18 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from p2pupd.errors import NothingToDo, UsageError
+from p2pupd.errors import ContentError, ExpiredError, NothingToDo, SpaceError, UsageError
 from p2pupd.feeds.repository import METADATA, ON_STICK, TARGETS, target_names
 from p2pupd.feeds.stick import ExportProgress, export_to
 from p2pupd.host import beneath
 from p2pupd.host.files import host_error
 from p2pupd.model.release import Release
-from p2pupd.publisher.repository import Repository
+from p2pupd.publisher.repository import TOP_ROLES, Repository
 from p2pupd.wire import bundle as wire
 
 log = logging.getLogger(__name__)
 
-NOTHING: Final = "nothing-to-do"
+NOTHING: Final = NothingToDo.default_reason
+PROBE: Final = ".p2pupd-probe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +74,26 @@ def _stepping_stone(group: list[Release], release: Release) -> Release | None:
 
 
 def export(
-    repository: Repository, stick: Path, releases: Sequence[Release], progress: ExportProgress
+    repository: Repository,
+    stick: Path,
+    releases: Sequence[Release],
+    progress: ExportProgress,
+    now: int,
 ) -> Exported:
     """Write `stick`/p2pupd: the current metadata and the files of `releases`, targets first.
 
-    What no longer belongs there is removed at the end. Raises SpaceError before anything is
-    written, NothingToDo when the stick is newer than the repository, UsageError when it is another
-    fleet's or no directory, UnsafeMedia for links on it, ContentError, SourceGone, HostError.
+    What no longer belongs there is removed at the end. `now` is Unix seconds. Before anything is
+    written it raises ExpiredError when devices would refuse the metadata, SpaceError when it does
+    not fit, NothingToDo when the stick is newer than the repository, UsageError when it is another
+    fleet's or no directory, ContentError when the file of a release is not here. UnsafeMedia for
+    links on the stick; SourceGone, HostError.
     """
     if not stick.is_dir():
         raise UsageError(f"{stick} is no directory; name the stick where it is mounted")
+    _check_fresh(repository, now)
+    _check_files(repository, releases)
+    if releases:
+        check_file_size(stick, max(each.artifact.length for each in releases))
     files = repository.current_files()
     contents = [(each, repository.directory.joinpath(*target_names(each))) for each in releases]
     unchanged = False
@@ -94,6 +106,46 @@ def export(
     belong = {"/".join(target_names(each)) for each in releases}
     belong |= {f"{METADATA}/{name}" for name in files}
     return Exported(tuple(releases), _remove_others(stick, belong), unchanged)
+
+
+def _check_fresh(repository: Repository, now: int) -> None:
+    for role in (*TOP_ROLES, *repository.lines):
+        expires = repository.role(role).signed.expires
+        if expires.timestamp() <= now:
+            raise ExpiredError(
+                f"{role}.json of {repository.directory} expired on {expires:%Y-%m-%d}; sign it "
+                "anew with `p2pupd repo refresh`"
+            )
+
+
+def _check_files(repository: Repository, releases: Sequence[Release]) -> None:
+    for each in releases:
+        path = repository.directory.joinpath(*target_names(each))
+        if not path.is_file() or path.stat().st_size != each.artifact.length:
+            raise ContentError(
+                f"the file of {each.label} is missing or cut off: {path}; put it back, or leave "
+                "this release out with --component"
+            )
+
+
+def check_file_size(stick: Path, length: int) -> None:
+    """Raises SpaceError where the file system cannot hold `length` bytes in one file, as FAT32.
+
+    Seeking tells, without writing a byte. Raises HostError where no file can be made.
+    """
+    probe = stick / PROBE
+    try:
+        probe.unlink(missing_ok=True)
+        with open(probe, "xb") as file:
+            probe.unlink()
+            file.seek(length)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise host_error(error, f"write to {stick}") from error
+        raise SpaceError(
+            f"the file system of {stick} holds no file of {length} bytes; nothing was written. "
+            "Format the stick with exFAT or ext4"
+        ) from error
 
 
 def _remove_others(stick: Path, belong: set[str]) -> int:

@@ -1,0 +1,240 @@
+"""`p2pupd repo`, as a release engineer types it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from p2pupd.cli.app import run
+
+Said = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def _in_a_quiet_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("P2PUPD_PASSPHRASE", raising=False)
+
+
+@pytest.fixture
+def acme(tmp_path: Path, capsys: Said) -> Path:
+    assert run(["repo", "init", "acme", "--line", "gateway", "--no-passphrase"]) == 0
+    capsys.readouterr()
+    return tmp_path / "acme"
+
+
+def image(name: str = "os.img", size: int = 50_000) -> str:
+    Path(name).write_bytes(name.encode() * (size // len(name)))
+    return name
+
+
+def add(version: str, *more: str) -> int:
+    described = ["--component", "os", "--version", version, "--hardware", "rev-a"]
+    return run(["repo", "add", image(f"{version}.img"), "--repo", "acme", *described, *more])
+
+
+def shown(path: str, capsys: Said) -> Any:
+    capsys.readouterr()
+    assert run(["repo", "show", "--json", path]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def versions(path: str, capsys: Said) -> dict[str, int]:
+    return {role: facts["version"] for role, facts in shown(path, capsys)["roles"].items()}
+
+
+def test_init_says_where_the_anchor_and_the_keys_are(tmp_path: Path, capsys: Said) -> None:
+    assert run(["repo", "init", "acme", "--line", "gateway", "--no-passphrase"]) == 0
+    said = capsys.readouterr()
+    assert "acme/metadata/1.root.json" in said.out
+    assert str(tmp_path / "acme-keys") in said.out
+    assert "one root key" not in said.err
+    assert not list((tmp_path / "acme").rglob("*.key"))
+    keys = sorted(each.name.rpartition("-")[0] for each in (tmp_path / "acme-keys").glob("*.key"))
+    assert keys == ["gateway", "root", "root", "snapshot", "targets", "timestamp"]
+
+
+def test_one_root_key_is_warned_about(capsys: Said) -> None:
+    command = ["repo", "init", "acme", "--line", "a", "--threshold", "1", "--no-passphrase"]
+    assert run(command) == 0
+    assert "one root key alone" in capsys.readouterr().err
+
+
+def test_there_may_be_more_root_keys_than_must_sign(capsys: Said) -> None:
+    command = ["repo", "init", "acme", "--line", "a", "--root-keys", "3", "--no-passphrase"]
+    assert run(command) == 0
+    root = shown("acme", capsys)["roles"]["root"]
+    assert root["threshold"] == 2
+    assert len(root["keys"]) == 3
+
+
+def test_init_needs_a_passphrase_or_a_plain_no(tmp_path: Path, capsys: Said) -> None:
+    assert run(["repo", "init", "acme", "--line", "gateway"]) == 2
+    assert "--no-passphrase" in capsys.readouterr().err
+    assert not (tmp_path / "acme").exists()
+
+
+def test_keys_may_not_be_inside_the_repository(capsys: Said) -> None:
+    inside = ["--keys", "acme/keys", "--no-passphrase"]
+    assert run(["repo", "init", "acme", "--line", "gateway", *inside]) == 2
+    assert "must not be inside" in capsys.readouterr().err
+
+
+def test_a_second_init_leaves_the_first_alone(acme: Path, capsys: Said) -> None:
+    before = (acme / "metadata" / "1.root.json").read_bytes()
+    assert run(["repo", "init", "acme", "--line", "gateway", "--no-passphrase"]) == 2
+    assert "already" in capsys.readouterr().err
+    assert (acme / "metadata" / "1.root.json").read_bytes() == before
+
+
+def test_protected_keys_open_with_the_passphrase_only(
+    tmp_path: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path / "passphrase"
+    secret.write_text("correct horse\n")
+    told = ["--passphrase-file", str(secret)]
+    assert run(["repo", "init", "acme", "--line", "gateway", *told]) == 0
+    monkeypatch.setenv("P2PUPD_PASSPHRASE", "wrong horse")
+    assert add("1.0") == 14
+    assert "wrong passphrase" in capsys.readouterr().err
+    monkeypatch.setenv("P2PUPD_PASSPHRASE", "correct horse")
+    assert add("1.0") == 0
+    assert b"correct" not in b"".join(each.read_bytes() for each in Path("acme-keys").iterdir())
+
+
+@pytest.mark.usefixtures("acme")
+def test_add_says_what_it_published(capsys: Said) -> None:
+    more = ["--depends-on", "radio:3", "--depends-on", "modem", "--conflicts", "old-os"]
+    rules = ["--min-release", "0", "--security-floor", "1", "--urgency", "security"]
+    assert add("1.0", *more, *rules, "--kind", "security", "--notes", "Closes a hole.") == 0
+    assert "os 1.0 (release 1): targets/gateway/os/os-1.0.img" in capsys.readouterr().out
+    (release,) = shown("acme", capsys)["releases"]
+    assert release["dependsOn"] == [
+        {"componentId": "radio", "minRelease": 3},
+        {"componentId": "modem", "minRelease": 0},
+    ]
+    assert release["notes"] == "Closes a hole."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--release", "0"], "range"),
+        (["--depends-on", "radio:x"], "COMPONENT:RELEASE"),
+        (["--depends-on", "RADIO"], "componentId"),
+        (["--line", "tank"], "no product line 'tank'"),
+        (["--notes", "schön"], "ASCII"),
+        (["--kind", "magic"], "magic"),
+        (["--conflicts", "A B"], "conflicts"),
+    ],
+)
+def test_what_cannot_be_published_is_told_and_nothing_changes(
+    acme: Path, capsys: Said, arguments: list[str], said: str
+) -> None:
+    before = sorted(acme.rglob("*"))
+    assert add("1.0", *arguments) == 2
+    assert said in capsys.readouterr().err
+    assert sorted(acme.rglob("*")) == before
+
+
+@pytest.mark.usefixtures("acme")
+def test_a_missing_or_empty_image_is_told(capsys: Said) -> None:
+    described = ["--repo", "acme", "--component", "os", "--version", "1", "--hardware", "a"]
+    assert run(["repo", "add", "absent.img", *described]) != 0
+    assert "absent.img" in capsys.readouterr().err
+    Path("empty.img").touch()
+    assert run(["repo", "add", "empty.img", *described]) == 2
+    assert "empty.img is empty" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("acme")
+def test_without_the_keys_nothing_can_be_added(tmp_path: Path, capsys: Said) -> None:
+    assert add("1.0", "--keys", str(tmp_path / "elsewhere")) == 2
+    assert "--keys" in capsys.readouterr().err
+
+
+def test_a_place_that_is_no_repository_is_told(capsys: Said) -> None:
+    for command in (["show"], ["export", "."], ["refresh"], ["rotate", "root"]):
+        assert run(["repo", *command, *(["--no-passphrase"] if "rotate" in command else [])]) == 15
+        assert "p2pupd repo init" in capsys.readouterr().err or command[0] != "refresh"
+
+
+@pytest.mark.usefixtures("acme")
+def test_refresh_raises_the_timestamp_and_nothing_else(capsys: Said) -> None:
+    before = versions("acme", capsys)
+    assert run(["repo", "refresh", "--repo", "acme", "--timestamp-days", "90"]) == 0
+    assert "signed timestamp" in capsys.readouterr().out
+    assert versions("acme", capsys) == {**before, "timestamp": before["timestamp"] + 1}
+
+
+@pytest.mark.usefixtures("acme")
+def test_refresh_warns_of_what_expires_while_its_keys_are_away(
+    tmp_path: Path, capsys: Said
+) -> None:
+    for away in (tmp_path / "acme-keys").glob("targets-*"):
+        away.rename(tmp_path / away.name)
+    before = versions("acme", capsys)
+    assert run(["repo", "refresh", "--repo", "acme", "--timestamp-days", "1000"]) == 0
+    said = capsys.readouterr()
+    assert "warning: targets expires on" in said.err
+    assert "gateway" in said.out
+    after = versions("acme", capsys)
+    assert after["targets"] == before["targets"]
+    assert after["gateway"] == before["gateway"] + 1
+
+
+@pytest.mark.parametrize("role", ["root", "targets", "snapshot", "timestamp", "gateway"])
+def test_rotate_replaces_a_key_and_keeps_the_realm(acme: Path, capsys: Said, role: str) -> None:
+    assert add("1.0") == 0
+    before = shown("acme", capsys)
+    assert run(["repo", "rotate", role, "--repo", "acme", "--no-passphrase"]) == 0
+    assert f"{role}: key" in capsys.readouterr().out
+    after = shown("acme", capsys)
+    assert after["realm"] == before["realm"]
+    assert after["roles"][role]["keys"] != before["roles"][role]["keys"]
+    assert after["roles"]["timestamp"]["version"] > before["roles"]["timestamp"]["version"]
+    assert after["releases"] == before["releases"]
+    assert add("1.1") == 0
+
+
+@pytest.mark.usefixtures("acme")
+def test_rotate_takes_the_named_key_only(capsys: Said) -> None:
+    first, second = shown("acme", capsys)["roles"]["root"]["keys"]
+    named = ["--key", second[:8], "--repo", "acme", "--no-passphrase"]
+    assert run(["repo", "rotate", "root", *named]) == 0
+    assert first in shown("acme", capsys)["roles"]["root"]["keys"]
+    assert run(["repo", "rotate", "root", *named]) == 2
+
+
+@pytest.mark.usefixtures("acme")
+def test_rotate_names_the_roles_that_there_are(capsys: Said) -> None:
+    assert run(["repo", "rotate", "king", "--repo", "acme", "--no-passphrase"]) == 2
+    assert "gateway" in capsys.readouterr().err
+
+
+def test_export_writes_a_stick_that_show_reads(acme: Path, tmp_path: Path, capsys: Said) -> None:
+    assert add("1.0") == 0
+    assert add("1.1") == 0
+    (tmp_path / "stick").mkdir()
+    assert run(["repo", "export", "stick", "--repo", str(acme)]) == 0
+    said = capsys.readouterr().out
+    assert "os 1.1 (release 2)" in said
+    assert "os 1.0 (release 1)" not in said.split("bytes, sha256")[-1]
+    assert "stick is ready" in said
+    assert run(["repo", "show", "stick"]) == 0
+    listing = capsys.readouterr().out
+    assert "os 1.0 (release 1)  for rev-a  49994 bytes  (file not here)" in listing
+    assert "timestamp    version 3" in listing
+    assert run(["repo", "export", "stick", "--repo", "acme"]) == 0
+    assert "holds all of this already" in capsys.readouterr().out
+    assert run(["repo", "export", "stick", "--repo", "acme", "--all"]) == 0
+    assert "os 1.0 (release 1)" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("acme")
+def test_export_names_what_is_not_there(capsys: Said) -> None:
+    assert run(["repo", "export", "absent", "--repo", "acme"]) == 2
+    assert "where it is mounted" in capsys.readouterr().err
+    assert run(["repo", "export", ".", "--repo", "acme", "--component", "tank"]) == 2
+    assert "no release of tank" in capsys.readouterr().err
