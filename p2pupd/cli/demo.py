@@ -114,38 +114,41 @@ def _stuck(floor: Floor, statuses: dict[str, Any]) -> str:
 
 
 def _table(floor: Floor, statuses: dict[str, Any], title: str) -> Table:
-    table = Table("device", "runs", "phase", "", "received", "sent", "neighbours", title=title)
+    table = Table(title=title, title_justify="left")
+    for heading in ("device", "release", "phase", "artifact", "sent", "peers"):
+        table.add_column(heading, no_wrap=True)
     for each in floor.everyone:
         status = statuses.get(each.name)
         phase = phase_of(status)
         transfers = status["transfers"] if status else []
-        done = sum(transfer["done"] for transfer in transfers)
-        if each.role == "seed":
-            phase = transfers[0]["state"] if transfers else phase
+        if not each.installs and transfers:
+            phase = transfers[0]["state"]
         installed = status["installed"] if status else None
         table.add_row(
             each.name,
-            f"release {installed['release']}" if installed and "release" in installed else "",
+            str(installed["release"]) if installed and "release" in installed else "",
             Text(phase, COLOURS.get(phase, "cyan")),
-            ProgressBar(floor.size, _progress(status, done), width=24),
-            size(done) if transfers else "",
-            size(sum(transfer["bytes"]["sent"] for transfer in transfers)),
+            ProgressBar(floor.size, _stored(status), width=20),
+            size(sum(transfer["bytes"]["sent"] for transfer in transfers)) if transfers else "",
             str(status["neighbours"]) if status else "",
         )
     return table
 
 
-def _progress(status: dict[str, Any] | None, done: int) -> int:
-    deployment = status["deployment"] if status else None
-    progress = deployment.get("progress") if deployment else None
-    if deployment and deployment["phase"] in ("confirmed", "reverted", "armed", "trial"):
-        return int(progress["length"]) if progress else done
-    return done
+def _stored(status: dict[str, Any] | None) -> int:
+    """Bytes of the artifact that the device has; its store is for this one only."""
+    if status is None:
+        return 0
+    running = sum(int(transfer["done"]) for transfer in status["transfers"])
+    deployment = status["deployment"]
+    past = deployment and deployment["phase"] in ("armed", "trial", "confirmed", "reverted")
+    return int(deployment["release"]["length"]) if past else running
 
 
 def _print(console: Console, summary: Summary) -> None:
     per_image = summary.from_seed / summary.size
     table = Table.grid(padding=(0, 2))
+    console.print()
     table.add_row("time", f"{summary.seconds:.1f} s from plugging in the stick")
     table.add_row("from the seed", f"{size(summary.from_seed)} ({per_image:.2f} images)")
     table.add_row("between peers", size(summary.between_peers))
