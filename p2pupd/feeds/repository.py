@@ -92,8 +92,13 @@ def open_target(path: Path, release: Release, gone: Callable[[], bool] = lambda:
 
 
 def target_names(release: Release) -> tuple[str, ...]:
-    """Directory names and the file's name, `<sha256>.<basename>`, from the repository's root."""
-    *directories, name = release.target.split("/")
+    """Directory names and the file's name, `<sha256>.<basename>`, from the repository's root.
+
+    Raises UnsafeMedia when the target's name would lead elsewhere.
+    """
+    *directories, name = parts = release.target.split("/")
+    if any(part in ("", ".", "..") or "\0" in part for part in parts):
+        raise UnsafeMedia(f"a target's name may not be {release.target[:200]!r}")
     return (TARGETS, *directories, f"{release.artifact.sha256}.{name}")
 
 
