@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from p2pupd.model.release import Release
+from p2pupd.model.clock import WallClock
+from p2pupd.model.release import Manifest, Release
 from p2pupd.model.setting import Bytes
 from p2pupd.publisher import releases
 from p2pupd.publisher.authority import Signing, initialise
@@ -13,6 +14,9 @@ from p2pupd.publisher.keys import KeyRing, Sealer
 from p2pupd.publisher.releases import Description
 from p2pupd.publisher.repository import Repository, load
 from p2pupd.publisher.settings import PublisherSettings
+from p2pupd.trust.settings import TrustSettings
+from p2pupd.trust.verifier import Verifier
+from p2pupd.wire import bundle as wire
 
 NOW = 1_800_000_000
 DAY = 86400
@@ -67,3 +71,16 @@ class Publisher:
     def key_file(self, role: str) -> Path:
         """The oldest key file of `role`."""
         return min(self.keys.glob(f"{role}-*.key"), key=lambda each: each.stat().st_mtime_ns)
+
+
+class Device:
+    """What a device with this fleet's anchor believes, at the publisher's time."""
+
+    def __init__(self, state: Path, anchor: Path) -> None:
+        self.verifier = Verifier(state, TrustSettings(root=anchor), build_time=0)
+
+    def accept(self, given: Repository | dict[str, bytes], later: int = 0) -> Manifest:
+        """Give it a repository's current bundle, or these files, `later` seconds after NOW."""
+        files = given.current_files() if isinstance(given, Repository) else given
+        bundle = wire.encode(wire.Bundle(files))
+        return self.verifier.accept(bundle, WallClock(float(NOW + later), trusted=True))
