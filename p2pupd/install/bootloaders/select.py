@@ -16,13 +16,17 @@ from p2pupd.model.setting import NO_PATH
 DEFAULT_STATEFILE: Final = "boot.json"
 
 
+def statefile_path(settings: InstallSettings, state_dir: Path) -> Path:
+    """Where `statefile` keeps its file."""
+    return state_dir / DEFAULT_STATEFILE if settings.statefile == NO_PATH else settings.statefile
+
+
 def boot_control(settings: InstallSettings, state_dir: Path) -> BootControl:
     """The adaptor for `settings.bootloader`. Raises ConfigError when the slots are not set."""
     booted = partial(booted_slot, settings.booted_from, settings.slots())
     match settings.bootloader:
         case BootloaderKind.STATEFILE:
-            unset = settings.statefile == NO_PATH
-            path = state_dir / DEFAULT_STATEFILE if unset else settings.statefile
+            path = statefile_path(settings, state_dir)
             return StateFileBootControl(path, settings.initial_slot)
         case BootloaderKind.GRUB:
             grub = GrubStorage(settings.grubenv, settings.grub_editenv, settings.tool_timeout)
