@@ -107,6 +107,10 @@ class BarePeer:
     def sent(self) -> int:
         return self.handle.status().total_payload_upload
 
+    def unlimited(self) -> None:
+        """Send as fast as it can from now on."""
+        self.handle.set_upload_limit(0)
+
 
 @contextmanager
 def bare_peer(

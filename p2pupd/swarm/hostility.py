@@ -4,6 +4,7 @@ Pure: the time, in seconds of a monotonic clock, is passed in.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -49,7 +50,7 @@ class Blocklist:
 
 @dataclass(slots=True)
 class StallWatch:
-    """Tells when a transfer has stood still for too long.
+    """Tells when a transfer has stood still for too long, and whom to try next.
 
     `evidence` counts wrong pieces and bans since the torrent was last added. With some, the next
     start is with one neighbour alone: then a wrong piece proves who sent it.
@@ -59,8 +60,10 @@ class StallWatch:
     now: float
     evidence: int = 0
     alone: bool = False
-    attempts: int = 0
+    _attempts: int = 0
     _done: int = 0
+    _hurry: bool = False
+    _tried: Counter[str] = field(default_factory=Counter)
     _since: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,19 +73,33 @@ class StallWatch:
         """Nothing can arrive just now; the patience starts anew."""
         self._since = now
 
-    def stalled(self, done: int, now: float) -> bool:
-        """True when it is time to start over; the patience doubles until more bytes are `done`.
+    def hurry(self) -> None:
+        """The only neighbour that was tried is useless: no need to wait for longer."""
+        self._hurry = True
 
-        Bytes that were there before and turned out wrong are no progress when they come again.
+    def stalled(self, done: int, now: float, neighbours: int) -> bool:
+        """True when it is time to start over.
+
+        The patience doubles each time that all `neighbours` were tried, until more bytes are
+        `done`. Bytes that were there before and turned out wrong are no progress when they come
+        again.
         """
         if done > self._done:
-            self._done, self._since, self.attempts = done, now, 0
+            self._done, self._since, self._attempts = done, now, 0
+        rounds = self._attempts // max(1, neighbours)
+        allowed = min(LONGEST_PATIENCE, self.patience * 2.0**rounds)
+        if now - self._since < allowed and not self._hurry:
             return False
-        allowed = min(LONGEST_PATIENCE, self.patience * 2.0**self.attempts)
-        if now - self._since < allowed:
-            return False
-        self._since = now
-        self.attempts += 1
+        self._since, self._hurry = now, False
+        self._attempts += 1
         self.alone = self.evidence > 0
         self.evidence = 0
         return True
+
+    def choose(self, hosts: Sequence[str]) -> Sequence[str]:
+        """Whom to call after a stall: all `hosts` (best first), or the least tried one alone."""
+        if not self.alone or not hosts:
+            return hosts
+        chosen = min(hosts, key=lambda host: self._tried[host])
+        self._tried[chosen] += 1
+        return (chosen,)

@@ -37,6 +37,12 @@ class Listening:
         except BlockingIOError:
             return
 
+    def close(self) -> None:
+        """Give the pipe back. The session ends with the last reference to it."""
+        self.session.set_alert_fd(-1)
+        os.close(self.alarm)
+        os.close(self.bell)
+
     def filter(self, hosts: Collection[str]) -> None:
         """Neither call nor answer these addresses."""
         rules = lt.ip_filter()
@@ -114,7 +120,7 @@ def session_settings(settings: SwarmSettings, port: int, uploads: bool) -> "lt.s
 def _free_port(interfaces: Collection[str]) -> int:
     """A port that is free now, because with 0 libtorrent takes another one on each interface."""
     first = next(iter(interfaces), "")
-    address = first if _is_address(first) else "0.0.0.0"  # noqa: S104  asked, never listened on
+    address = first if is_address(first) else "0.0.0.0"  # noqa: S104  asked, never listened on
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -132,7 +138,7 @@ def _sole_address(interfaces: Collection[str]) -> str:
     With several, libtorrent would take turns among them whatever the destination.
     """
     only = next(iter(interfaces)) if len(interfaces) == 1 else ""
-    return only if _is_address(only) and not ipaddress.ip_address(only).is_unspecified else ""
+    return only if is_address(only) and not ipaddress.ip_address(only).is_unspecified else ""
 
 
 def _keep_choked(session: lt.session) -> None:
@@ -143,7 +149,7 @@ def _keep_choked(session: lt.session) -> None:
         session.set_peer_class(number, group)
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
     except ValueError:

@@ -1,9 +1,7 @@
 """The swarm on libtorrent: one session, one transfer per artifact, alerts by file descriptor."""
 
 import asyncio
-import ipaddress
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -29,7 +27,7 @@ from p2pupd.swarm.alerts import (
 )
 from p2pupd.swarm.hostility import Blocklist, StallWatch
 from p2pupd.swarm.interface import ProgressListener, SwarmPeer
-from p2pupd.swarm.listening import Listening, listen
+from p2pupd.swarm.listening import Listening, is_address, listen
 from p2pupd.swarm.settings import SwarmSettings
 from p2pupd.swarm.torrent import home_pieces, request_queue
 from p2pupd.swarm.transfer import ANSWER_WITHIN, Transfer
@@ -70,6 +68,11 @@ class LibtorrentSwarm:
         """Wait until the session is open; its port."""
         await self._ready.wait()
         return self.listen_port
+
+    @property
+    def blocked(self) -> frozenset[str]:
+        """Addresses that are neither called nor answered, for what they did."""
+        return self._blocks.blocked
 
     async def run(self) -> None:
         listening = await asyncio.to_thread(listen, self._settings, self._uploads)
@@ -127,7 +130,7 @@ class LibtorrentSwarm:
     def set_peers(self, peers: Sequence[SwarmPeer]) -> None:
         before = self._peers
         fetching = self._fetching
-        self._peers = {peer.id: peer for peer in peers if _is_address(peer.host)}
+        self._peers = {peer.id: peer for peer in peers if is_address(peer.host)}
         self._apply_queue()
         for transfer in self._transfers.values():
             if transfer.handle is None or transfer.leaving:
@@ -287,8 +290,9 @@ class LibtorrentSwarm:
                 pass
         if isinstance(alert, TorrentAlert) and (known := self._transfers.get(alert.root)):
             if isinstance(alert, PeerBanned) and known.watch.alone:
-                self._blocks.block(alert.host, now)
-                self._block(alert.host, "wrong blocks")
+                known.watch.hurry()
+                if self._blocks.block(alert.host, now):
+                    self._block(alert.host, "wrong blocks")
             known.receive(alert)
             if isinstance(alert, Removed) and known.leaving:
                 self._forget(known)
@@ -334,7 +338,7 @@ class LibtorrentSwarm:
                     transfer.blind = False
                     transfer.checked.clear()
                     transfer.handle.force_recheck()
-            elif transfer.watch.stalled(transfer.state.done, now):
+            elif transfer.watch.stalled(transfer.state.done, now, len(self._peers)):
                 await self._start_over(transfer)
         except UpdateError as error:
             log.warning("swarm.resume-not-saved error=%s", error)
@@ -347,7 +351,8 @@ class LibtorrentSwarm:
                 return
             peers = self._candidates(transfer)
             root = transfer.artifact.pieces_root
-            log.warning("swarm.start-over root=%s peers=%d", root[:16], len(peers))
+            hosts = ",".join(peer.host for peer in peers)
+            log.warning("swarm.start-over root=%s hosts=%s", root[:16], hosts)
             self._listening.session.remove_torrent(transfer.handle)
             try:
                 await transfer.next(Removed)
@@ -361,11 +366,12 @@ class LibtorrentSwarm:
 
     def _candidates(self, transfer: Transfer) -> tuple[SwarmPeer, ...]:
         """Everyone, or the next one alone where somebody sent wrong pieces; seeds come first."""
-        known = [peer for peer in self._peers.values() if peer.host not in self._blocks.blocked]
-        known.sort(key=lambda peer: (not peer.carries_all, peer.id))
-        if not transfer.watch.alone or not known:
-            return tuple(known)
-        return (known[(transfer.watch.attempts - 1) % len(known)],)
+        allowed = (peer for peer in self._peers.values() if peer.host not in self.blocked)
+        known = {
+            peer.host: peer
+            for peer in sorted(allowed, key=lambda peer: (not peer.carries_all, peer.id))
+        }
+        return tuple(known[host] for host in transfer.watch.choose(tuple(known)))
 
     async def _close(self, listening: Listening) -> None:
         """Save what is unfinished, within the grace period, and end the session."""
@@ -382,18 +388,4 @@ class LibtorrentSwarm:
         for transfer in tuple(self._transfers.values()):
             self._forget(transfer)
         self._listening = None
-        await asyncio.to_thread(_end, listening)
-
-
-def _end(listening: Listening) -> None:
-    listening.session.set_alert_fd(-1)
-    os.close(listening.alarm)
-    os.close(listening.bell)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+        listening.close()

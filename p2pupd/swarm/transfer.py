@@ -19,6 +19,7 @@ from p2pupd.swarm.alerts import (
     Finished,
     PeerBanned,
     PieceRefused,
+    ResumeData,
     ResumeRefused,
     TorrentAlert,
     TorrentState,
@@ -131,7 +132,8 @@ class Transfer:
             case _:
                 pass
         for kind, future in self._waiting:
-            if isinstance(alert, kind | ResumeRefused) and not future.done():
+            refused = kind is ResumeData and isinstance(alert, ResumeRefused)
+            if (refused or isinstance(alert, kind)) and not future.done():
                 future.set_result(alert)
 
     def fail(self, alert: DiskFailed) -> None:

@@ -1,0 +1,47 @@
+from dataclasses import replace
+from pathlib import Path
+
+import libtorrent as lt
+import pytest
+
+from p2pupd.errors import FetchError
+from p2pupd.model.ids import DeviceId
+from p2pupd.swarm.torrent import home_pieces, info_dictionary, request_queue, torrent_info
+from tests.swarming import an_artifact
+
+
+@pytest.mark.parametrize("length", [1, 16384, 100_000])
+@pytest.mark.parametrize("piece_length", [16384, 65536])
+def test_the_info_dictionary_is_the_one_that_any_client_makes_of_the_file(
+    tmp_path: Path, length: int, piece_length: int
+) -> None:
+    artifact, _ = an_artifact(tmp_path, length, piece_length)
+    files = [lt.create_file_entry(artifact.pieces_root, length)]
+    made = lt.create_torrent(files, piece_length, lt.create_torrent.v2_only)
+    lt.set_piece_hashes(made, str(tmp_path))
+    assert info_dictionary(artifact) == lt.bencode(made.generate()[b"info"])
+    assert torrent_info(artifact).num_pieces() == artifact.pieces
+
+
+@pytest.mark.parametrize("changes", [{"piece_length": 10_000}, {"length": -1}])
+def test_what_bittorrent_cannot_carry_is_refused(tmp_path: Path, changes: dict[str, int]) -> None:
+    artifact = replace(an_artifact(tmp_path, 100)[0], length=100_000)
+    with pytest.raises(FetchError, match="cannot be a torrent") as refused:
+        torrent_info(replace(artifact, **changes))  # type: ignore[arg-type]
+    assert refused.value.reason == "bad-artifact"
+
+
+def test_devices_that_start_together_share_the_pieces_among_them() -> None:
+    ids = [DeviceId(name) for name in ("carol", "alice", "bob")]
+    shares = [home_pieces(8, own, set(ids) - {own}) for own in ids]
+    for piece in range(8):
+        assert sorted(share[piece] for share in shares) == [1, 1, 7]
+
+
+def test_alone_every_piece_has_the_same_priority() -> None:
+    assert len(set(home_pieces(8, DeviceId("alice"), ()))) == 1
+
+
+@pytest.mark.parametrize(("devices", "queue"), [(0, 32), (1, 32), (8, 4), (16, 2), (200, 2)])
+def test_the_more_devices_the_shorter_the_request_queue(devices: int, queue: int) -> None:
+    assert request_queue(512 * 1024, devices) == queue

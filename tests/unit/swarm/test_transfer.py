@@ -1,0 +1,74 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from p2pupd.errors import FetchError, SpaceError
+from p2pupd.model.device import ByteCounts, TransferProgress
+from p2pupd.swarm.alerts import DiskFailed, Finished, ResumeData, ResumeRefused, TorrentState
+from p2pupd.swarm.hostility import StallWatch
+from p2pupd.swarm.transfer import Transfer, added
+from tests.builders import a_release
+
+ROOT = a_release().artifact.pieces_root
+
+
+def a_transfer() -> Transfer:
+    watch = StallWatch(patience=10, now=0)
+    return Transfer(a_release().artifact, Path("/nowhere"), ByteCounts(lan=5, sent=7), watch)
+
+
+async def test_counts_go_on_after_a_new_start_and_wasted_bytes_are_not_kept_ones() -> None:
+    transfer = a_transfer()
+    state = TorrentState(ROOT, received=100, sent=10, redundant=20, failed=30)
+    transfer.receive(state)
+    expected = ByteCounts(lan=55, sent=17, wasted=50)
+    assert transfer.counts == expected
+    transfer.start_over()
+    assert transfer.counts == expected
+    transfer.receive(state)
+    assert transfer.counts == added(expected, state)
+
+
+async def test_listeners_are_told_until_they_leave() -> None:
+    transfer = a_transfer()
+    reports: list[TransferProgress] = []
+    with transfer.reporting(reports.append):
+        transfer.receive(TorrentState(ROOT, done=4, peers=2, rate=3))
+    transfer.receive(TorrentState(ROOT, done=5))
+    assert [(one.done, one.peers, one.rate) for one in reports] == [(4, 2, 3)]
+
+
+@pytest.mark.parametrize(("errno", "kind"), [(28, SpaceError), (122, SpaceError), (5, FetchError)])
+async def test_the_first_disk_error_is_what_the_fetch_raises(
+    errno: int, kind: type[Exception]
+) -> None:
+    transfer = a_transfer()
+    transfer.receive(DiskFailed(ROOT, errno, "first"))
+    transfer.receive(DiskFailed(ROOT, 1, "second"))
+    assert isinstance(transfer.failure, kind)
+    assert "first" in str(transfer.failure)
+    assert not transfer.unfinished
+
+
+async def test_a_complete_state_finishes_even_when_the_alert_was_lost() -> None:
+    transfer = a_transfer()
+    transfer.receive(TorrentState(ROOT, complete=True))
+    assert transfer.finished.is_set()
+
+
+async def test_refused_resume_data_ends_the_wait_for_it() -> None:
+    transfer = a_transfer()
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(refused(transfer))
+        await asyncio.sleep(0)
+        transfer.receive(Finished(ROOT))
+        transfer.receive(ResumeRefused(ROOT, "no"))
+    assert "cannot save resume data" in waiting.result()
+
+
+async def refused(transfer: Transfer) -> str:
+    """Wait for resume data; why it did not come."""
+    with pytest.raises(FetchError) as error:
+        await transfer.next(ResumeData)
+    return error.value.message
