@@ -4,7 +4,7 @@ timestamp.json is written last, so that a reader, and a power cut, see the old s
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from tuf.api.exceptions import UnsignedMetadataError
 from tuf.api.metadata import MetaFile, Root, Targets
@@ -56,9 +56,10 @@ class Edition:
             )
 
     def ends_early(self, role: str) -> bool:
-        """Whether `role` as it stands expires before the timestamp of this edition will."""
+        """Whether `role` expires before this edition's timestamp, or in a third of a life."""
         expires: datetime = self._repository.role(role).signed.expires
-        return expires < self.horizon
+        third = timedelta(seconds=self._lifetimes.get(role, self._usual) / 3)
+        return expires < max(self.horizon, datetime.fromtimestamp(self._now, UTC) + third)
 
     def issue(self, role: str, *, first: bool = False, old: Sequence[NaClSigner] = ()) -> None:
         """Sign the next version of `role` with its keys, and with `old` ones beside them.
