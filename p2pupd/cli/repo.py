@@ -34,7 +34,7 @@ REPOSITORY: Final = click.option(
 )
 
 
-@click.group()
+@click.group(epilog="Example: p2pupd repo init acme --line gateway")
 def repo() -> None:
     """Keys, releases, signing, sticks: for release engineers, on their machine."""
 
