@@ -73,12 +73,11 @@ def length_of(image: Path) -> int:
 @contextmanager
 def _opened(image: Path) -> Iterator[io.FileIO]:
     with _explained(f"read {image}"):
+        if not stat.S_ISREG(image.stat().st_mode):
+            raise UsageError(f"{image} is no regular file", reason="not-a-file")
         fd = os.open(image, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(fd, "rb", buffering=0) as file:
-        facts = os.fstat(file.fileno())
-        if not stat.S_ISREG(facts.st_mode):
-            raise UsageError(f"{image} is no regular file", reason="not-a-file")
-        if facts.st_size == 0:
+        if os.fstat(fd).st_size == 0:
             raise UsageError(f"{image} is empty", reason="empty-image")
         yield file
 

@@ -10,7 +10,7 @@ from tuf.api.metadata import TargetFile
 
 from p2pupd.core.merkle import BLOCK
 from p2pupd.errors import MetadataError, UsageError
-from p2pupd.model.ids import ComponentId, Sha256
+from p2pupd.model.ids import COMPONENT_PATTERN, ComponentId, Sha256
 from p2pupd.model.release import (
     Artifact,
     ArtifactFormat,
@@ -26,7 +26,7 @@ from p2pupd.publisher.edition import Edition
 from p2pupd.publisher.intake import Progress, length_of, take_in
 from p2pupd.publisher.proof import load_proven
 from p2pupd.publisher.repository import LIMITS, Repository, locked
-from p2pupd.trust.manifest import custom_for, parse_custom
+from p2pupd.trust.manifest import VERSION_PATTERN, custom_for, parse_custom
 
 SUFFIX_PATTERN: Final = re.compile(r"\.[A-Za-z0-9]{1,12}", re.ASCII)
 USUAL_SUFFIX: Final = ".img"
@@ -102,6 +102,7 @@ def draft(
     withdrawn, or devices would return to them. Raises UsageError: a malformed field, a number,
     version or image that devices of the same hardware know already.
     """
+    _check_words(description)
     published = repository.releases()
     if len(published) >= LIMITS.max_targets:
         raise UsageError(f"there are {len(published)} releases already; devices read no more")
@@ -121,6 +122,19 @@ def draft(
     taken = {each.target for each in published if each not in withdrawn}
     name = _target_name(line, description, number, suffix, taken)
     return Draft(_as_read(_release(name, description, number, artifact)), withdrawn)
+
+
+def _check_words(description: Description) -> None:
+    """What a target's name is made of; the rest is checked when it is read as a device would."""
+    for name, text, pattern in (
+        ("component", description.component, COMPONENT_PATTERN),
+        ("version", description.version, VERSION_PATTERN),
+    ):
+        if pattern.fullmatch(text) is None:
+            raise UsageError(
+                f"{text!r} cannot be a {name}: it must match {pattern.pattern}",
+                reason="malformed-release",
+            )
 
 
 def _entry(release: Release) -> TargetFile:

@@ -101,10 +101,11 @@ def load(directory: Path) -> Repository:
         )
     timestamp = _parse(Timestamp, metadata / "timestamp.json")
     number = timestamp.signed.snapshot_meta.version
-    snapshot = _parse(Snapshot, metadata / file_name("snapshot", number))
-    root = _parse(Root, metadata / file_name("root", _newest_root(metadata)))
+    snapshot = _parse(Snapshot, metadata / file_name("snapshot", number), number)
+    number = _newest_root(metadata)
+    root = _parse(Root, metadata / file_name("root", number), number)
     listed = {
-        role: _parse(Targets, metadata / file_name(role, version))
+        role: _parse(Targets, metadata / file_name(role, version), version)
         for role, version in _listed(snapshot.signed)
     }
     if "targets" not in listed:
@@ -178,11 +179,13 @@ def _read(path: Path) -> bytes:
     return read_bounded(path, limit_of(role))
 
 
-def _parse(kind: type[S], path: Path) -> Metadata[S]:
+def _parse(kind: type[S], path: Path, version: int | None = None) -> Metadata[S]:
     try:
         metadata = Metadata[S].from_bytes(_read(path))
     except DeserializationError as error:
         raise MetadataError(f"{path} is not TUF metadata: {error}") from error
     if not isinstance(metadata.signed, kind):
         raise MetadataError(f"{path} is {metadata.signed.type}, not {kind.type} metadata")
+    if version not in (None, metadata.signed.version):
+        raise MetadataError(f"{path} claims to be version {metadata.signed.version}")
     return metadata
