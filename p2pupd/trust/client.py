@@ -28,6 +28,7 @@ from p2pupd.trust import keys as _keys  # noqa: F401 - registers Ed25519 on PyNa
 from p2pupd.trust.settings import TrustSettings
 
 IN_HAND: Final = "in-hand:///"
+FIRST_ROOT: Final = "1.root.json"
 ISSUED: Final = "x-p2pupd-issued"
 NO_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 NOT_FOUND: Final = 404
@@ -139,9 +140,9 @@ class Believed:
 def believe(anchor: bytes, files: Mapping[str, bytes], limits: TrustSettings) -> Believed:
     """Verify `files`, names as in a bundle, from the root version 1 `anchor` on.
 
-    Raises SignatureError or MetadataError, saying which file and why.
+    Raises SignatureError or MetadataError, saying which file and why; HostError, SpaceError.
     """
-    served = {"1.root.json": anchor}
+    served = {FIRST_ROOT: anchor}
 
     def source(url: str) -> tuple[int, Iterable[bytes]]:
         name = url.removeprefix(IN_HAND)
@@ -151,6 +152,7 @@ def believe(anchor: bytes, files: Mapping[str, bytes], limits: TrustSettings) ->
         return 200, (files[name],)
 
     _check_sizes(files, limits)
+    _check_realm(anchor, files, limits)
     try:
         with TemporaryDirectory(prefix="p2pupd-trust-") as staged:
             client = Client(
@@ -166,12 +168,12 @@ def believe(anchor: bytes, files: Mapping[str, bytes], limits: TrustSettings) ->
         raise host_error(error, "stage metadata in the directory for temporary files") from error
 
 
-def signed_digest(root: bytes) -> str:
-    """SHA-256 (hex) of what is signed in `root`, whoever has signed it. Raises MetadataError."""
+def signed_digest(name: str, raw: bytes) -> str:
+    """SHA-256 (hex) of what is signed in the file, whoever has signed it. Raises MetadataError."""
     try:
-        return hashlib.sha256(Metadata[Root].from_bytes(root).signed_bytes).hexdigest()
+        return hashlib.sha256(Metadata.from_bytes(raw).signed_bytes).hexdigest()
     except RepositoryError as error:
-        raise MetadataError(f"not TUF metadata: {error}") from error
+        raise our_error(error, name) from error
 
 
 def top_keys(root: Root) -> dict[str, str]:
@@ -232,6 +234,17 @@ def _check_sizes(files: Mapping[str, bytes], limits: TrustSettings) -> None:
         limit = known.get(role, limits.targets_limit)
         if len(content) > limit:
             raise MetadataError(f"{name}: {len(content)} bytes; at most {limit} are read")
+
+
+def _check_realm(anchor: bytes, files: Mapping[str, bytes], limits: TrustSettings) -> None:
+    """Two fleets may share keys, but not a first root."""
+    theirs = files.get(FIRST_ROOT, anchor)
+    if signed_digest(FIRST_ROOT, theirs) != signed_digest(FIRST_ROOT, anchor):
+        raise SignatureError(
+            f"{FIRST_ROOT} is another fleet's, not the one that this device was made for "
+            f"({limits.root})",
+            reason="wrong-realm",
+        )
 
 
 def _check_whole_chain(client: Client, files: Mapping[str, bytes], limits: TrustSettings) -> None:

@@ -21,7 +21,6 @@ from p2pupd.errors import (
     HostError,
     MetadataError,
     ProtocolError,
-    SignatureError,
     TrustError,
     UpdateError,
 )
@@ -42,7 +41,6 @@ log = logging.getLogger(__name__)
 
 FENCE_LIMIT: Final = 1024 * 1024
 REALM_CHARS: Final = 16
-FIRST_ROOT: Final = "1.root.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ class Verifier:
         self._bundle_file = make_directory(state_dir, 0o700) / "bundle.msgpack"
         self._fence_file = state_dir / "fence.json"
         self._anchor = self._read_anchor()
-        self._first = client.signed_digest(self._anchor)
+        self._first = client.signed_digest(client.FIRST_ROOT, self._anchor)
         self._fence = self._read_fence(build_time)
         self._accepted: _Accepted | None = None
         self._restore()
@@ -112,16 +110,10 @@ class Verifier:
             files = wire_bundle.decode(raw).files
         except ProtocolError as error:
             raise MetadataError(f"not a manifest bundle: {error}") from error
-        if FIRST_ROOT in files and client.signed_digest(files[FIRST_ROOT]) != self._first:
-            raise SignatureError(
-                f"{FIRST_ROOT} is another fleet's, not the one that this device was made for "
-                f"({self._settings.root})",
-                reason="wrong-realm",
-            )
         believed = client.believe(self._anchor, files, self._settings)
         self._fence.under(believed.keys).check(believed.versions)
         number = self._fence.versions.get("root", 1)
-        self._fence.check_root(client.signed_digest(believed.files[f"{number}.root.json"]))
+        self._fence.check_root(_root_digest(believed, number))
         return believed
 
     def _dated(self, accepted: _Accepted, floor: Floor, now: WallClock) -> Manifest:
@@ -164,7 +156,7 @@ class Verifier:
         if signed.version != 1:
             raise ConfigError(
                 f"trust.root: {path} is root version {signed.version}; install the repository's "
-                f"metadata/{FIRST_ROOT}, which names the fleet and from which later ones follow"
+                f"metadata/{client.FIRST_ROOT}, which names the fleet; later ones follow from it"
             )
         return raw
 
@@ -199,15 +191,19 @@ def _weigh(believed: Believed, fenced: Fence) -> tuple[_Accepted, Fence]:
         expires=min(believed.expires.values()),
         warnings=unread,
     )
-    newest_root = believed.files[f"{believed.versions['root']}.root.json"]
     raised = replace(
         fenced,
         versions=fenced.versions | believed.versions,
         keys=fenced.keys | believed.keys,
         floor=floor,
-        root=client.signed_digest(newest_root),
+        root=_root_digest(believed, believed.versions["root"]),
     )
     return _Accepted(manifest, bundle, believed), raised
+
+
+def _root_digest(believed: Believed, version: int) -> str:
+    name = f"{version}.root.json"
+    return client.signed_digest(name, believed.files[name])
 
 
 def _nothing_new(believed: Believed, fenced: Fence) -> bool:

@@ -1,0 +1,32 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from p2pupd.trust.settings import TrustSettings
+from p2pupd.trust.verifier import Verifier
+from tests.tuf_repository import TufRepository
+
+Device = Callable[..., Verifier]
+
+
+@pytest.fixture
+def fleet() -> TufRepository:
+    """A repository with release 7, as devices know it."""
+    repository = TufRepository()
+    repository.add(7)
+    repository.publish("gateway")
+    return repository
+
+
+@pytest.fixture
+def device(tmp_path: Path, fleet: TufRepository) -> Device:
+    """Starts the device again and again on the same state directory."""
+    anchor = tmp_path / "root.json"
+    anchor.write_bytes(fleet.files["1.root.json"])
+
+    def start(build_time: int = 0, **settings: Any) -> Verifier:
+        return Verifier(tmp_path / "state", TrustSettings(root=anchor, **settings), build_time)
+
+    return start
