@@ -40,12 +40,22 @@ class Publisher:
         root_keys: int = 2,
         now: int = NOW,
     ) -> None:
+        self._settle(directory, threshold, now)
+        initialise(self.directory, lines, root_keys, self.signing(), self.sealer)
+
+    @classmethod
+    def at(cls, directory: Path, threshold: int = 2, now: int = NOW) -> "Publisher":
+        """The publisher whose repository and keys are in `directory` already."""
+        publisher = cls.__new__(cls)
+        publisher._settle(directory, threshold, now)
+        return publisher
+
+    def _settle(self, directory: Path, threshold: int, now: int) -> None:
         self.directory = directory / "repository"
         self.keys = directory / "keys"
         self.settings = replace(SETTINGS, threshold=threshold)
         self.sealer = Sealer(None, self.settings)
         self.now = now
-        initialise(self.directory, lines, root_keys, self.signing(), self.sealer)
 
     def signing(self, later: int = 0) -> Signing:
         """With every key, `later` seconds after the repository was made."""
