@@ -40,6 +40,7 @@ from p2pupd.feeds.stick import export_to
 from p2pupd.feeds.usb import UsbFeed
 from p2pupd.health.runner import HealthRunner, configured_probes
 from p2pupd.host.clock import Clock
+from p2pupd.host.memory import give_back, stay_small
 from p2pupd.host.power import power_ok, restart
 from p2pupd.host.systemd import ServiceManager
 from p2pupd.install.bootloaders.select import boot_control
@@ -90,6 +91,7 @@ def _first_expected(group: BaseExceptionGroup[BaseException]) -> UpdateError | N
 
 
 async def _main(daemon: "Daemon") -> None:
+    stay_small()
     _stop_on_signals(daemon.shutdown_grace, daemon.manager)
     await daemon.run()
 
@@ -155,6 +157,7 @@ class Daemon:
             self._build()
             self._start(sockets)
             await self.engine.ready.wait()
+            give_back()
             self.manager.ready()
             self.manager.status(f"device {fixed.identity.id}")
             log.info(
