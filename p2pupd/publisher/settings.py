@@ -31,6 +31,3 @@ class PublisherSettings:
     kdf_memory: Bytes = setting(
         Bytes(argon2id.MEMLIMIT_MODERATE), "Memory of Argon2id", check=at_least(8192)
     )
-    fat_file_limit: Bytes = setting(
-        Bytes((1 << 32) - 1), "Larger files are tried on the stick's file system before writing"
-    )
