@@ -37,8 +37,8 @@ def _row(record: Deployment, event: on.Event) -> Row | None:
 
 
 def _attempt(record: Deployment, row: Row) -> int:
-    """Repeats are counted as long as the phase stays."""
-    return record.attempt if row.to is record.phase else 0
+    """Repeats are counted as long as the phase stays; an end keeps the count of what failed."""
+    return record.attempt if row.to is record.phase or row.to.ended else 0
 
 
 def _facts(record: Deployment, event: on.Event, row: Row) -> dict[str, Any]:

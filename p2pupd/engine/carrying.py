@@ -1,5 +1,6 @@
 """What this device carries for others, beyond what it installs itself."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from p2pupd.engine.content import Content, Note
@@ -7,6 +8,7 @@ from p2pupd.engine.messages import OfferOutcome, Ticket
 from p2pupd.engine.tasks import Tasks
 from p2pupd.errors import FetchError, SourceGone, UpdateError
 from p2pupd.model.device import Role
+from p2pupd.model.ids import Sha256
 from p2pupd.model.release import Manifest, Release
 
 
@@ -21,12 +23,18 @@ class Carrier:
         self._role = role
         self._tasks = tasks
         self._note = note
+        self._wanted: frozenset[Sha256] = frozenset()
+
+    def wanted(self) -> frozenset[Sha256]:
+        """Digests that must not be evicted: what a stick brought, and what a seed holds."""
+        return self._wanted
 
     def manifest_accepted(self, manifest: Manifest, ticket: Ticket | None) -> None:
         """A manifest without a stick: a seed asks the swarm for everything in it."""
         if ticket is not None:
             ticket.finish(_outcome(manifest, ticket))
         if self._role is Role.SEED:
+            self._wanted = _digests(manifest.releases)
             for release in manifest.releases:
                 name = f"carry {release.artifact.sha256[:12]}"
                 self._tasks.start(name, self._carry(release))
@@ -37,6 +45,7 @@ class Carrier:
         releases = sorted(manifest.releases, key=lambda each: each != own)
         if self._role is Role.LEECH:
             releases = [each for each in releases if each == own]
+        self._wanted = _digests(manifest.releases)
         self._tasks.start(f"copy {source}", self._copy(manifest, source, releases, ticket))
 
     async def _carry(self, release: Release) -> None:
@@ -69,6 +78,10 @@ class Carrier:
         if ticket is not None:
             outcome = _outcome(manifest, ticket)
             ticket.finish(replace(outcome, carried=tuple(carried), lost=tuple(lost)))
+
+
+def _digests(releases: Iterable[Release]) -> frozenset[Sha256]:
+    return frozenset(each.artifact.sha256 for each in releases)
 
 
 def _outcome(manifest: Manifest, ticket: Ticket) -> OfferOutcome:

@@ -98,8 +98,12 @@ class Content:
     async def share_all(self) -> None:
         """Offer every verified object to the neighbours."""
         for each in await asyncio.to_thread(self._store.objects):
-            if each.verified:
+            if not each.verified:
+                continue
+            try:
                 await self._swarm.share(each.artifact, each.path.parent)
+            except UpdateError as error:
+                self._note("share.failed", sha256=each.artifact.sha256, detail=str(error))
 
     async def ensure(self, release: Release) -> None:
         """The artifact is in the store, verified and shared. Waits for a source as long as needed.
@@ -112,11 +116,13 @@ class Content:
     async def take_from(self, source: str, release: Release) -> None:
         """The same, but gives up with the source's error when `source` cannot deliver."""
         async with _Use(self, release) as transfer:
-            while not await _ended_or_changed(transfer):
+            assert transfer.task is not None
+            while not transfer.task.done():
                 if source in transfer.refused:
                     raise transfer.refused[source]
                 if source not in self._sources:
                     raise SourceGone(f"{source} was removed before {release.label} was copied")
+                await either(transfer.task, transfer.changed)
             await _finished(transfer)
 
     def begin(self, release: Release) -> Transfer:
@@ -124,9 +130,10 @@ class Content:
         sha256 = release.artifact.sha256
         transfer = self._transfers.get(sha256)
         if transfer is None or transfer.task is None or transfer.task.done():
-            usb = transfer.usb if transfer else 0
-            transfer = Transfer(release, usb=usb)
+            before, transfer = transfer, Transfer(release)
             transfer.progress = TransferProgress(0, release.artifact.length)
+            if before is not None:
+                transfer.usb, transfer.refused = before.usb, before.refused
             self._transfers[sha256] = transfer
             transfer.task = self._tasks.start(f"transfer {sha256[:12]}", self._run(transfer))
         return transfer
@@ -150,9 +157,10 @@ class Content:
         artifact = transfer.release.artifact
         found = await asyncio.to_thread(self._store.find, artifact.sha256)
         if found is None or not found.verified:
-            directory = await asyncio.to_thread(self._store.place, artifact)
-            while not await self._try_once(transfer, directory):
-                continue
+            while True:
+                directory = await asyncio.to_thread(self._store.place, artifact)
+                if await self._try_once(transfer, directory):
+                    break
             self._account(transfer)
         else:
             directory = found.path.parent
@@ -195,6 +203,7 @@ class Content:
     def _gone(self, transfer: Transfer, source: Source, error: SourceGone) -> None:
         transfer.state = TransferState.INTERRUPTED
         self._sources.pop(source.name, None)
+        transfer.changed.fire()
         self._note(
             "source.gone",
             source=source.name,
@@ -208,13 +217,15 @@ class Content:
         transfer.state = TransferState.IMPORTING
         transfer.source = source.name
         await self._swarm.drop(artifact)
-        before = transfer.usb
+        kept: int | None = None
 
         def copied(done: int) -> None:
+            nonlocal kept
             if transfer.stopped:
                 raise FetchError("the transfer was stopped")
+            transfer.usb += max(0, done - (done if kept is None else kept))
             transfer.progress = TransferProgress(done, artifact.length)
-            transfer.usb = max(transfer.usb, before + done)
+            kept = done
 
         await asyncio.to_thread(
             self._store.import_from,
@@ -226,11 +237,14 @@ class Content:
 
     async def _from_swarm(self, transfer: Transfer, directory: Path) -> bool:
         """True when the swarm brought it; False when a source turned up that is better."""
-        transfer.state = TransferState.FETCHING
-        transfer.source = "lan"
+        if transfer.state is not TransferState.INTERRUPTED:
+            self._fetching(transfer)
 
         def came(progress: TransferProgress) -> None:
-            transfer.progress = progress
+            if progress.peers or progress.done > transfer.progress.done:
+                self._fetching(transfer)
+            if transfer.state is TransferState.FETCHING:
+                transfer.progress = progress
 
         artifact = transfer.release.artifact
         fetch = self._swarm.fetch(artifact, directory, came)
@@ -242,6 +256,11 @@ class Content:
             return False
         await asyncio.to_thread(self._store.verify, artifact)
         return True
+
+    @staticmethod
+    def _fetching(transfer: Transfer) -> None:
+        transfer.state = TransferState.FETCHING
+        transfer.source = "lan"
 
 
 class _Use:
@@ -269,10 +288,3 @@ async def _finished(transfer: Transfer) -> None:
         raise transfer.error
     if transfer.stopped:
         raise FetchError("the transfer was stopped", reason="stopped")
-
-
-async def _ended_or_changed(transfer: Transfer) -> bool:
-    """Wait for news of the transfer; true when it has ended."""
-    assert transfer.task is not None
-    await either(transfer.task, transfer.changed)
-    return transfer.task.done()

@@ -16,9 +16,11 @@ from p2pupd.core.backoff import delay
 from p2pupd.engine.carrying import Carrier
 from p2pupd.engine.content import Content
 from p2pupd.engine.handlers import Handlers
+from p2pupd.engine.history import History
 from p2pupd.engine.messages import (
     Approve,
     BundleBelieved,
+    Message,
     OfferCame,
     OfferOutcome,
     Reconsider,
@@ -28,7 +30,9 @@ from p2pupd.engine.messages import (
     Ticket,
 )
 from p2pupd.engine.parts import Parts
+from p2pupd.engine.records import Records
 from p2pupd.engine.settings import DeviceSettings
+from p2pupd.engine.sources import Sources
 from p2pupd.engine.tasks import Tasks
 from p2pupd.engine.way_back import way_back
 from p2pupd.errors import (
@@ -39,7 +43,6 @@ from p2pupd.errors import (
     UsageError,
 )
 from p2pupd.feeds.interface import Offer
-from p2pupd.journal.interface import HistoryEntry
 from p2pupd.model import commands as do
 from p2pupd.model import events as on
 from p2pupd.model.deployment import Deployment, Phase
@@ -52,17 +55,6 @@ log = logging.getLogger(__name__)
 
 _REVERTIBLE: Final = (Phase.ARMED, Phase.TRIAL)
 
-Message = (
-    on.Event
-    | BundleBelieved
-    | OfferCame
-    | SourceLeft
-    | SourceRefused
-    | Reconsider
-    | Approve
-    | RollBackAsked
-)
-
 
 class Engine:
     """Owns every deployment of this device. Construct with its parts, then `run`."""
@@ -71,19 +63,17 @@ class Engine:
         self.parts = parts
         self._settings = settings
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
-        self._records: dict[DeploymentId, Deployment] = {}
+        self.records = Records(parts.journal)
         self._working: dict[DeploymentId, asyncio.Task[None]] = {}
         self._tickets: dict[DeploymentId, Ticket] = {}
         self.manifest: Manifest | None = None
-        self.latest: Deployment | None = None
-        self.sources: dict[str, str] = {}
         self.content: Content
+        self.sources: Sources
         self.carrier: Carrier
         self.handlers: Handlers
         self._tasks: Tasks
+        self._history = History(parts.journal, self._now)
         self.ready = asyncio.Event()
-
-    # -- what the rest of the daemon may ask for -------------------------------------------------
 
     def offer(self, offer: Offer) -> Ticket:
         """Take an offer in; the ticket tells what becomes of it."""
@@ -117,36 +107,34 @@ class Engine:
 
     def note(self, event: str, **fields: str) -> None:
         """A line for the log and the device's durable history."""
-        log.info("%s %s", event, " ".join(f'{key}="{value}"' for key, value in fields.items()))
-        entry = HistoryEntry(self._now(), event, fields)
-        self._tasks.start("note", asyncio.to_thread(self.parts.journal.note, entry))
-
-    # -- the law ---------------------------------------------------------------------------------
+        self._history.note(event, **fields)
 
     async def run(self) -> None:
         """Recover, then take messages until cancelled."""
         async with asyncio.TaskGroup() as group:
             self._tasks = Tasks(group)
+            self._tasks.start("history", self._history.run())
             self.content = Content(self.parts.store, self.parts.swarm, self._tasks, self.note)
+            self.sources = Sources(self.content, self.note)
             self.carrier = Carrier(self.content, self._settings.role, self._tasks, self.note)
             self.handlers = Handlers(self.parts, self._settings, self.content)
             await self._start()
             while True:
-                await self._take(await self._inbox.get())
+                message = await self._inbox.get()
+                try:
+                    await self._take(message)
+                except UpdateError as error:
+                    self._could_not(message, error)
 
     async def _start(self) -> None:
         self.manifest = await asyncio.to_thread(self.parts.verifier.current)
-        newest = await asyncio.to_thread(self.parts.journal.deployments, 1)
-        self.latest = newest[0] if newest else None
-        open_records = await asyncio.to_thread(self.parts.journal.open_deployments)
+        open_records = await self.records.load()
         await self._protect()
         await self.content.share_all()
         for journaled in open_records:
             record, first = recovery.recover(journaled)
             self.note("deployment.recovered", id=record.id, phase=record.phase)
-            self._records[record.id] = record
-            if record is not journaled:
-                await asyncio.to_thread(self.parts.journal.record, record)
+            await self.records.write(record)
             if isinstance(first, on.Event):
                 self._inbox.put_nowait(first)
             else:
@@ -163,25 +151,29 @@ class Engine:
             await asyncio.sleep(self._settings.recheck)
             self.reconsider()
 
+    def _could_not(self, message: Message, error: UpdateError) -> None:
+        """The device's own trouble (its slots cannot be read, say) ends no daemon."""
+        log.error("engine.could-not message=%s error=%s", type(message).__name__, error)
+        if isinstance(message, BundleBelieved):
+            failed = on.CommandFailed(message.deployment, error.reason, str(error), error.code)
+            self._inbox.put_nowait(failed)
+        if isinstance(message, OfferCame):
+            refusal = Refusal(error.reason, str(error), error.code)
+            message.ticket.finish(OfferOutcome(refusal=refusal))
+
     async def _take(self, message: Message) -> None:
         match message:
-            case on.OfferRejected() if message.deployment in self._tickets:
-                refusal = Refusal(message.reason, message.detail, message.code)
-                self._tickets[message.deployment].finish(OfferOutcome(refusal=refusal))
-                await self._step(message)
             case on.Event():
+                self._tell_refusal(message)
                 await self._step(message)
             case BundleBelieved():
                 await self._believe(message)
             case OfferCame():
                 await self._offered(message)
             case SourceLeft(source=source):
-                self.sources.pop(source, None)
-                self.content.source_left(source)
-                self.note("source.left", source=source)
+                self.sources.left(source)
             case SourceRefused(source=source, error=error):
-                self.sources[source] = f"{error.reason}: {error}"
-                self.note("source.refused", source=source, reason=error.reason, detail=str(error))
+                self.sources.refused(source, error.reason, str(error))
             case Reconsider():
                 await self._reconsider()
             case Approve():
@@ -190,24 +182,19 @@ class Engine:
                 await self._answer(message.answer, self._roll_back())
 
     async def _step(self, event: on.Event) -> None:
-        record = self._records.get(event.deployment)
+        record = self.records.get(event.deployment)
         if record is None:
             return
         after, commands = lifecycle.step(record, event, self._now())
         if after is record:
             return
-        await self._journal(after)
+        await self.records.write(after)
         for command in commands:
             self._act(command)
         if after.phase is not record.phase:
             self._log_phase(after)
             if after.phase.ended:
                 await self._ended(after)
-
-    async def _journal(self, record: Deployment) -> None:
-        await asyncio.to_thread(self.parts.journal.record, record)
-        self._records[record.id] = record
-        self.latest = record
 
     def _act(self, command: do.Command) -> None:
         if isinstance(command, do.StopFetch):
@@ -220,7 +207,9 @@ class Engine:
 
     async def _carry_out(self, command: do.Command) -> None:
         await asyncio.sleep(delay(command.attempt, random.random()))  # noqa: S311 - spreads retries
-        record = self._records[command.deployment]
+        record = self.records.get(command.deployment)
+        if record is None:
+            return
         try:
             result = await self.handlers.carry_out(record, command)
         except UpdateError as error:
@@ -230,33 +219,36 @@ class Engine:
         if result is not None:
             self._inbox.put_nowait(result)
 
-    # -- offers ----------------------------------------------------------------------------------
-
     async def _offered(self, message: OfferCame) -> None:
         offer, ticket = message.offer, message.ticket
         digest = wire_bundle.digest(offer.bundle)
-        if offer.open_content is not None:
-            self.sources[offer.source] = "in"
-            self.content.source_came(offer.source, offer.open_content)
+        self.sources.came(offer)
         if self.manifest is not None and self.manifest.digest == digest:
+            self.sources.believed(offer)
             ticket.decided(await self._choose(self.manifest))
             self._carry(self.manifest, offer, ticket)
             self.reconsider()
             return
-        record = await self._new_record(offer, digest)
+        record = await self.records.new(offer.source, digest, self._now())
+        self.handlers.offers[record.id] = offer
         self._tickets[record.id] = ticket
         self._act(do.VerifyOffer(record.id, 0))
 
-    async def _new_record(self, offer: Offer, digest: ManifestDigest) -> Deployment:
-        number = await asyncio.to_thread(self.parts.journal.next_deployment_id)
-        now = self._now()
-        record = Deployment(number, Phase.OFFERED, offer.source, digest, now, now)
-        self.handlers.offers[number] = offer
-        await self._journal(record)
-        return record
+    def _tell_refusal(self, event: on.Event) -> None:
+        """An offer that could not be verified: its source and whoever follows it are told."""
+        record = self.records.get(event.deployment)
+        if record is None or record.phase is not Phase.OFFERED:
+            return
+        if isinstance(event, on.OfferRejected | on.CommandFailed):
+            offer = self.handlers.offers[record.id]
+            if offer.open_content is not None:
+                self.sources.refused(offer.source, event.reason, event.detail)
+            refusal = Refusal(event.reason, event.detail, event.code)
+            self._tickets[record.id].finish(OfferOutcome(refusal=refusal))
 
     async def _believe(self, message: BundleBelieved) -> None:
         manifest, offer = message.manifest, self.handlers.offers[message.deployment]
+        self.sources.believed(offer)
         new = self.manifest is None or self.manifest.digest != manifest.digest
         self.manifest = manifest
         for warning in manifest.warnings:
@@ -268,6 +260,8 @@ class Engine:
         if new:
             self.note("manifest.accepted", digest=manifest.digest[:16], source=offer.source)
         self._carry(manifest, offer, ticket)
+        await self._protect()
+        await self._cancel_withdrawn(manifest)
         if new:
             self.parts.announce(ManifestDigest(manifest.digest))
         await self._decide(message.deployment, choice)
@@ -278,6 +272,13 @@ class Engine:
         else:
             self.carrier.stick_came(manifest, offer.source, ticket)
 
+    async def _cancel_withdrawn(self, manifest: Manifest) -> None:
+        """What its signers no longer name is not installed any more."""
+        for record in self.records.open():
+            if record.release is not None and record.release not in manifest.releases:
+                why = f"{record.release.label} is not in the newest manifest"
+                await self._step(on.CancelWanted(record.id, why))
+
     async def _choose(self, manifest: Manifest) -> Release | Refusal:
         return admission.choose(manifest.releases, await self.handlers.facts())
 
@@ -286,44 +287,38 @@ class Engine:
         if isinstance(choice, Refusal):
             await self._step(on.OfferRejected(deployment, **choice.fields()))
             return
-        others = [each for each in self._open() if each.id != deployment]
+        others = self.records.installing(deployment)
         if any(each.release == choice for each in others):
             await self._step(on.OfferRejected(deployment, "under-way", "is already under way", 4))
             return
         for each in others:
             await self._step(on.NewerRelease(each.id, f"{choice.label} took its place"))
-        if any(each.id != deployment for each in self._open()):
+        if self.records.installing(deployment):
             waits = "waits for the installation that is under way"
             await self._step(on.OfferRejected(deployment, "busy", waits, 4))
             return
         await self._step(on.OfferVerified(deployment, choice))
 
-    def _open(self) -> list[Deployment]:
-        return [each for each in self._records.values() if not each.phase.ended]
-
     async def _reconsider(self) -> None:
         """Ask closed gates again; start what the manifest wants and nothing is doing yet."""
-        for record in self._open():
+        for record in self.records.open():
             if record.phase is Phase.WAITING:
                 self._act(do.AskTurn(record.id, 0))
-        if self.manifest is None or self._open():
+        if self.manifest is None or self.records.open():
             return
         facts = await self.handlers.facts()
         choice = admission.choose(self.manifest.releases, facts)
         if isinstance(choice, Refusal) or self._still_refused(choice, facts):
             return
-        record = await self._new_record(
-            Offer("manifest", b""), ManifestDigest(self.manifest.digest)
-        )
+        digest = ManifestDigest(self.manifest.digest)
+        record = await self.records.new("manifest", digest, self._now())
         await self._step(on.OfferVerified(record.id, choice))
 
     def _still_refused(self, choice: Release, facts: DeviceFacts) -> bool:
-        last, refusal = self.latest, admission.refusal(choice, facts)
+        last, refusal = self.records.latest, admission.refusal(choice, facts)
         if last is None or refusal is None or last.phase is not Phase.REFUSED:
             return False
         return last.release == choice and last.reason == refusal.reason
-
-    # -- the operator
 
     async def _answer(self, answer: asyncio.Future[str], work: Coroutine[Any, Any, str]) -> None:
         try:
@@ -334,7 +329,9 @@ class Engine:
             answer.set_result(said)
 
     async def _approve(self, message: Approve) -> str:
-        waiting = [each for each in self._open() if each.phase is Phase.WAITING and each.release]
+        waiting = [
+            each for each in self.records.open() if each.phase is Phase.WAITING and each.release
+        ]
         number = message.release
         if number is None:
             if not waiting or waiting[0].release is None:
@@ -350,16 +347,14 @@ class Engine:
         return f"release {number} may be installed"
 
     async def _roll_back(self) -> str:
-        record = next((each for each in self._open() if each.phase in _REVERTIBLE), None)
+        record = next((each for each in self.records.open() if each.phase in _REVERTIBLE), None)
         if record is None:
-            if any(each.phase is Phase.INSTALLING for each in self._open()):
+            if any(each.phase is Phase.INSTALLING for each in self.records.open()):
                 raise UsageError("the previous slot is being overwritten just now")
             record = await asyncio.to_thread(way_back, self.parts.journal, self._settings)
-        self._records[record.id] = record
+        self.records.adopt(record)
         await self._step(on.RollbackWanted(record.id, "the operator asked for it"))
         return f"going back to slot {record.previous_slot}"
-
-    # -- when a phase has changed ----------------------------------------------------------------
 
     def _log_phase(self, record: Deployment) -> None:
         label = record.release.label if record.release else record.source
@@ -376,7 +371,7 @@ class Engine:
         self.handlers.written.pop(record.id, None)
         self._tickets.pop(record.id, None)
         self._working.pop(record.id, None)
-        self._records.pop(record.id, None)
+        self.records.forget(record.id)
         if record.release is not None and recovery.proved_bad(record):
             await asyncio.to_thread(
                 self.parts.journal.mark_bad,
@@ -386,13 +381,15 @@ class Engine:
                 self._now(),
             )
         await self._protect()
-        self.reconsider()
+        if record.phase is not Phase.FAILED:
+            self.reconsider()
 
     async def _protect(self) -> None:
         """Never evict what is installed, what was before it, and what is on its way."""
         slots = await asyncio.to_thread(self.parts.journal.slots)
         keep = {Sha256(each.image_sha256) for each in slots.values() if each}
-        keep |= {each.release.artifact.sha256 for each in self._open() if each.release}
+        keep |= {each.release.artifact.sha256 for each in self.records.open() if each.release}
+        keep |= self.carrier.wanted()
         await asyncio.to_thread(self.parts.store.protect, frozenset(keep))
 
     def _now(self) -> float:

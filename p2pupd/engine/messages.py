@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from p2pupd.core.admission import Refusal
 from p2pupd.errors import UpdateError
 from p2pupd.feeds.interface import Offer
+from p2pupd.model import events as on
 from p2pupd.model.ids import DeploymentId
 from p2pupd.model.release import Manifest, Release
 
@@ -94,3 +95,15 @@ class RollBackAsked:
     """The operator wants the previous slot back."""
 
     answer: asyncio.Future[str] = field(repr=False)
+
+
+Message = (
+    on.Event
+    | BundleBelieved
+    | OfferCame
+    | SourceLeft
+    | SourceRefused
+    | Reconsider
+    | Approve
+    | RollBackAsked
+)

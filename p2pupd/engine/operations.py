@@ -55,11 +55,11 @@ class Operations:
         await self._engine.ready.wait()
         engine = self._engine
         picture = await report(
-            self._parts, self._settings, engine.handlers, engine.manifest, engine.latest
+            self._parts, self._settings, engine.handlers, engine.manifest, engine.records.latest
         )
         return picture | {
             "neighbours": len(list(self._neighbours())),
-            "sources": dict(engine.sources),
+            "sources": engine.sources.listing(),
         }
 
     async def peers(self) -> list[Json]:
@@ -100,14 +100,23 @@ class Operations:
     async def import_from(self, path: Path) -> AsyncIterator[Json]:
         """Yield the progress of copying, then what became of it. Raises what reading raises."""
         await self._engine.ready.wait()
-        offer = await asyncio.to_thread(self._read_path, path)
+        try:
+            offer = await asyncio.to_thread(self._read_path, path)
+        except UpdateError as error:
+            self._engine.source_refused(f"import:{path}", error)
+            raise
         ticket = self._engine.offer(offer)
-        while not ticket.done.done():
-            await asyncio.wait([ticket.done], timeout=PROGRESS_SECONDS)
-            for each in self._engine.content.transfers():
-                if each.source == offer.source:
-                    yield _progress(each.release, each.progress.done)
-        self._engine.source_gone(offer.source)
+        believed = True
+        try:
+            while not ticket.done.done():
+                await asyncio.wait([ticket.done], timeout=PROGRESS_SECONDS)
+                for each in self._engine.content.transfers():
+                    if each.source == offer.source:
+                        yield _progress(each.release, each.progress.done)
+            believed = ticket.done.result().manifest is not None
+        finally:
+            if believed:
+                self._engine.source_gone(offer.source)
         yield {"result": self._verdict(ticket.done.result())}
 
     def _verdict(self, outcome: OfferOutcome) -> Json:

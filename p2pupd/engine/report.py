@@ -46,6 +46,18 @@ async def report(
     }
 
 
+def shown(current: Deployment | None, record: Deployment) -> Deployment:
+    """The deployment to show once `record` was journaled, where `current` was shown before.
+
+    An offer that comes to nothing hides neither a release that is under way nor what became of
+    the last one; one that was refused is shown while nothing is under way.
+    """
+    if current is None or record.id == current.id or record.release is not None:
+        return record
+    refused = record.phase in (Phase.REFUSED, Phase.FAILED)
+    return record if refused and current.phase.ended else current
+
+
 def _release(release: Release) -> Json:
     return {
         "component": release.component,
