@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from nacl.signing import SigningKey
 from tuf.api.metadata import (
@@ -21,7 +21,7 @@ from tuf.api.metadata import (
 )
 
 from p2pupd.trust.client import ISSUED
-from p2pupd.trust.keys import NaClSigner
+from p2pupd.trust.keys import NaClKey, NaClSigner
 from p2pupd.trust.manifest import custom_for
 from p2pupd.wire.bundle import Bundle, encode
 from tests.builders import a_release
@@ -33,11 +33,29 @@ TOP = ("root", "targets", "snapshot", "timestamp")
 LINE = "gateway"
 
 
+S = TypeVar("S", bound=Signed)
+
+
+class Alias(NaClSigner):
+    """The key of `signer` under another key id."""
+
+    def __init__(self, signer: NaClSigner, keyid: str) -> None:
+        super().__init__(signer._signing_key)
+        same = signer.public_key
+        self._public_key = NaClKey(keyid, same.keytype, same.scheme, dict(same.keyval))
+
+
+def unpublished(signed: S) -> S:
+    """Its first version comes with its first publication."""
+    signed.version = 0
+    return signed
+
+
 class TufRepository:
     """One of everything, published once at `now`. Change it, `publish` again, take `files`.
 
     `signers` by role sign whatever is published; `root.roles` says who should have. Metadata that
-    is published says `x-p2pupd-issued` = `now`, unless `now` is None.
+    is published says `x-p2pupd-issued` = `now`.
     """
 
     def __init__(self, now: int = NOW, root_keys: int = 1, seed: str = "fleet") -> None:
@@ -49,15 +67,17 @@ class TufRepository:
             role: [self.new_key()] for role in ("targets", "snapshot", "timestamp", LINE)
         }
         self.signers["root"] = [self.new_key() for _ in range(root_keys)]
-        self.root = Root(0, expires=self.end("root"), roles={role: Role([], 1) for role in TOP})
+        self.root = Root(roles={role: Role([], 1) for role in TOP})
         self.root.roles["root"].threshold = root_keys
         for role in TOP:
             for signer in self.signers[role]:
                 self.root.add_key(signer.public_key, role)
-        self.targets = Targets(0, delegations=Delegations({}, {}))
+        self.targets = Targets(delegations=Delegations({}, {}))
         self.lines: dict[str, Targets] = {}
-        self.snapshot = Snapshot(0)
-        self.timestamp = Timestamp(0)
+        self.snapshot = Snapshot()
+        self.timestamp = Timestamp()
+        for each in (self.root, self.targets, self.snapshot, self.timestamp):
+            unpublished(each)
         self.delegate(LINE, ["gateway/*/*"], self.signers[LINE])
         self.publish_root()
         self.publish("targets", LINE)
@@ -88,7 +108,8 @@ class TufRepository:
         for signer in signers:
             delegator.add_key(signer.public_key, name)
         self.signers[name] = signers
-        self.lines[name] = Targets(0)
+        if name not in self.lines:
+            self.lines[name] = unpublished(Targets())
         return self.lines[name]
 
     def add(self, number: int = 7, line: str = LINE, **changes: Any) -> TargetFile:

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from securesystemslib.signer import Key
 from tuf.api.exceptions import (
     DownloadError,
     DownloadHTTPError,
@@ -19,7 +20,7 @@ from tuf.api.exceptions import (
     RepositoryError,
     UnsignedMetadataError,
 )
-from tuf.api.metadata import Metadata, Root, Signed, TargetFile, Targets
+from tuf.api.metadata import Metadata, Role, Root, Signed, TargetFile, Targets
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
 from p2pupd.errors import ExpiredError, MetadataError, SignatureError, TrustError
@@ -177,11 +178,11 @@ def signed_digest(name: str, raw: bytes) -> str:
 
 
 def top_keys(root: Root) -> dict[str, str]:
-    """By top-level role, a text that changes whenever its keys or its threshold do."""
-    return {
-        name: _fingerprint(role.threshold, [root.keys[each].keyval for each in role.keyids])
-        for name, role in root.roles.items()
-    }
+    """By top-level role, a text that changes whenever its keys or its threshold do.
+
+    Raises MetadataError where a role counts one key twice.
+    """
+    return {name: _fingerprint(name, role, root.keys) for name, role in root.roles.items()}
 
 
 def our_error(error: Exception, asked: str) -> TrustError:
@@ -263,20 +264,17 @@ def _children(parent: str, signed: Targets) -> list[tuple[str, str, str]]:
         raise MetadataError(f"{parent}.json delegates to hash bins, which are not read")
     known = signed.delegations.keys
     return [
-        (
-            name,
-            parent,
-            _fingerprint(
-                role.threshold, [known[each].keyval for each in role.keyids if each in known]
-            ),
-        )
+        (name, parent, _fingerprint(name, role, known))
         for name, role in reversed(signed.delegations.roles.items())
     ]
 
 
-def _fingerprint(threshold: int, keyvals: Iterable[Mapping[str, object]]) -> str:
-    publics = ",".join(sorted(str(each.get("public")) for each in keyvals))
-    return f"{threshold}:{hashlib.sha256(publics.encode()).hexdigest()}"
+def _fingerprint(name: str, role: Role, known: Mapping[str, Key]) -> str:
+    """python-tuf counts key ids: one key under two of them could meet a threshold alone."""
+    publics = sorted(str(known[each].keyval.get("public")) for each in role.keyids if each in known)
+    if len(set(publics)) != len(publics):
+        raise MetadataError(f"{name}.json: one key is listed twice among those that may sign it")
+    return f"{role.threshold}:{hashlib.sha256(','.join(publics).encode()).hexdigest()}"
 
 
 def _issued(signed: Signed) -> int:

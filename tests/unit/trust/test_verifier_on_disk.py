@@ -2,20 +2,21 @@
 
 import json
 import logging
+import os
 import shutil
+import signal
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from p2pupd.errors import DowngradeError, HostError, SignatureError
-from p2pupd.model.clock import WallClock
 from p2pupd.trust.settings import TrustSettings
 from p2pupd.trust.verifier import Verifier
 from tests.tuf_repository import DAY, LINE, NOW, TufRepository
-from tests.unit.trust.conftest import Device
-
-SOON = WallClock(NOW + 1000, trusted=True)
+from tests.unit.trust.conftest import SOON, Device
 
 
 @pytest.fixture
@@ -89,6 +90,60 @@ def test_a_power_cut_between_the_two_files_leaves_the_new_state(
     (state / ".fence.json.new").write_bytes(new_fence[:20])
     assert device().current() == now
     assert (state / "fence.json").read_bytes() == new_fence
+
+
+def cut_before_call(number: int, verifier: Verifier, raw: bytes, state: str) -> bool:
+    """Accept `raw` in a child that is killed before the nth call that changes `state`.
+
+    False when it got through with fewer calls.
+    """
+    child = os.fork()
+    if child == 0:
+        left = number
+
+        def counted(call: Callable[..., Any]) -> Callable[..., Any]:
+            def wrapper(*args: Any, **kwargs: Any) -> Any:
+                nonlocal left
+                ours = isinstance(args[0], int) or str(args[0]).startswith(state)
+                left -= ours
+                if ours and left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return call(*args, **kwargs)
+
+            return wrapper
+
+        for name in ("open", "fsync", "replace", "unlink"):
+            setattr(os, name, counted(getattr(os, name)))
+        verifier.accept(raw, SOON)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+def test_killed_between_any_two_writes_it_starts_with_the_old_state_or_the_new(
+    device: Device, fleet: TufRepository, state: Path, tmp_path: Path
+) -> None:
+    oldest = fleet.bundle()
+    fleet.publish(LINE)
+    old = accepted(device, fleet).current()
+    fleet.rotate("timestamp")
+    fleet.publish_root()
+    fleet.timestamp.version = 0
+    fleet.publish(LINE)
+    shutil.copytree(state, tmp_path / "before")
+    seen: list[bool] = []
+    while cut_before_call(len(seen) + 1, device(), fleet.bundle(), str(state)):
+        restarted = device()
+        now = restarted.current()
+        assert now is not None
+        seen.append(now != old)
+        with pytest.raises(DowngradeError):
+            restarted.accept(oldest, SOON)
+        assert restarted.accept(fleet.bundle(), SOON).releases == now.releases
+        shutil.rmtree(state)
+        shutil.copytree(tmp_path / "before", state)
+    assert seen == sorted(seen)
+    assert {False, True} == set(seen)
 
 
 def test_a_power_cut_while_the_bundle_is_written_leaves_the_old_state(
