@@ -1,6 +1,5 @@
 """One step of a deployment: a record and an event in, a record and commands out. Total and pure."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from p2pupd.core import admission
@@ -79,14 +78,3 @@ def _why_reverting(record: Deployment, event: on.Booted) -> str:
     if facts.booted == record.slot:
         return f"slot {record.slot} ran, but its daemon did not stay up long enough to prove it"
     return f"slot {record.slot} was tried and slot {facts.booted} came up instead"
-
-
-def diagram(rows: Iterable[Row] = TABLE) -> str:
-    """The table as a Mermaid state diagram."""
-    lines = ["stateDiagram-v2", "    [*] --> offered"]
-    for row in rows:
-        name = row.event.__name__ + (f" [{row.when}]" if row.when else "")
-        does = " / " + ", ".join(command.__name__ for command in row.orders) if row.orders else ""
-        lines.append(f"    {row.phase} --> {row.to}: {name}{does}")
-    ends = sorted({row.to for row in rows if row.to.ended})
-    return "\n".join(lines + [f"    {end} --> [*]" for end in ends])

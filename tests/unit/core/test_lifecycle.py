@@ -1,6 +1,6 @@
 import pytest
 
-from p2pupd.core.lifecycle import diagram, step
+from p2pupd.core.lifecycle import step
 from p2pupd.core.transitions import MAX_ATTEMPTS, TABLE
 from p2pupd.model import commands as do
 from p2pupd.model import events as on
@@ -191,9 +191,3 @@ def test_every_phase_is_reachable_and_every_end_is_an_end() -> None:
     reached = {row.to for row in TABLE} | {Phase.OFFERED}
     assert reached == set(Phase)
     assert {row.phase for row in TABLE} & ENDED == {Phase.CONFIRMED}
-
-
-def test_the_diagram_shows_every_row() -> None:
-    lines = diagram().splitlines()
-    assert sum(" --> " in line and ":" in line for line in lines) == len(TABLE)
-    assert "    confirmed --> [*]" in lines
