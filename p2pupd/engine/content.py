@@ -77,10 +77,14 @@ class Content:
             transfer.changed.fire()
 
     def source_left(self, name: str) -> None:
-        """The stick was pulled."""
-        if self._sources.pop(name, None) is not None:
+        """The stick was pulled, or whoever gave it has taken it back."""
+        source = self._sources.get(name)
+        if source is not None:
             for transfer in self._transfers.values():
+                if transfer.source == name:
+                    self._gone(transfer, source, f"{name} was removed")
                 transfer.changed.fire()
+            self._sources.pop(name, None)
 
     def transfers(self) -> tuple[Transfer, ...]:
         """Every transfer since the start, running or ended."""
@@ -187,7 +191,7 @@ class Content:
         try:
             await self._from_source(transfer, source)
         except SourceGone as error:
-            self._gone(transfer, source, error)
+            self._gone(transfer, source, str(error))
             return False
         except (TrustError, ContentError, FetchError) as error:
             transfer.refused[source.name] = error
@@ -200,16 +204,19 @@ class Content:
         usable = (each for each in self._sources.values() if each.name not in transfer.refused)
         return next(usable, None)
 
-    def _gone(self, transfer: Transfer, source: Source, error: SourceGone) -> None:
-        transfer.state = TransferState.INTERRUPTED
-        self._sources.pop(source.name, None)
+    def _gone(self, transfer: Transfer, source: Source, detail: str) -> None:
+        if self._sources.get(source.name) is source:
+            del self._sources[source.name]
         transfer.changed.fire()
+        if transfer.state is not TransferState.IMPORTING:
+            return
+        transfer.state = TransferState.INTERRUPTED
         self._note(
             "source.gone",
             source=source.name,
             release=transfer.release.label,
             done=str(transfer.progress.done),
-            detail=f"{error}; goes on when it is back",
+            detail=f"{detail}; goes on when it is back",
         )
 
     async def _from_source(self, transfer: Transfer, source: Source) -> None:
@@ -221,11 +228,13 @@ class Content:
 
         def copied(done: int) -> None:
             nonlocal kept
-            if transfer.stopped:
-                raise FetchError("the transfer was stopped")
             transfer.usb += max(0, done - (done if kept is None else kept))
             transfer.progress = TransferProgress(done, artifact.length)
             kept = done
+            if transfer.stopped:
+                raise FetchError("the transfer was stopped")
+            if source.name not in self._sources and done < artifact.length:
+                raise SourceGone(f"{source.name} was removed")
 
         await asyncio.to_thread(
             self._store.import_from,

@@ -3,10 +3,10 @@
 Whatever is refused says why, installs nothing and costs nothing: a good stick is taken afterwards.
 """
 
+import asyncio
 import json
 import os
 import shutil
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from p2pupd import BUILD_TIME
-from p2pupd.demo.device import COMPONENT, FACTORY_IMAGE, HARDWARE, Device
+from p2pupd.demo.device import FACTORY_IMAGE, HARDWARE, Device
 from p2pupd.publisher.edition import Edition
-from scenarios.lib.fleet import Json, all_reach, events, fleet, on, powered, until
-from tests.publishing import DAY, Publisher
+from scenarios.lib.fleet import Json, events, fleet, on, powered, until
+from scenarios.lib.office import Office, today
+from tests.publishing import DAY
 
 SIZE = 256 * 1024
 TIB = 1 << 40
@@ -28,26 +28,6 @@ QUICK: dict[str, Json] = {
     "health": {"interval": 0.05, "successes": 1, "settle": 0.0},
     "discovery": {"mdns": False},
 }
-
-
-def today() -> int:
-    """Now, as a device takes it: never before it was made."""
-    return max(int(time.time()), BUILD_TIME)
-
-
-class Office(Publisher):
-    """Releases for the devices of the demo floor."""
-
-    def __init__(self, directory: Path, ago: int = 0) -> None:
-        super().__init__(directory, ("demo",), threshold=1, root_keys=1, now=today() - ago)
-
-    def release(self, number: int, hardware: str = HARDWARE) -> None:
-        self.add(number, size=SIZE, component=COMPONENT, hardware_ids=(hardware,))
-
-    def stick(self, path: Path) -> Path:
-        """A stick with all of it, in somebody's pocket."""
-        shutil.copytree(self.directory, path / "p2pupd")
-        return path
 
 
 @dataclass
@@ -83,12 +63,19 @@ class Bench:
         assert all(each.stat().st_size < SIDECAR for each in files if each.is_file())
 
     async def takes_a_good_stick(self, number: int = 9) -> None:
-        self.office.release(number)
+        image = self.office.release(number)
         stick = self.office.stick(self.directory / "good")
         await on(self.device, "import", str(stick))
-        await all_reach([self.device], "confirmed", within=20)
-        image = self.office.image(SIZE, seed=number)
-        assert (self.device.directory / "slot_b").read_bytes() == image.read_bytes()
+        await self.installs(image)
+
+    async def installs(self, image: bytes) -> None:
+        """The device writes it to its other slot."""
+        slot = self.device.directory / "slot_b"
+
+        async def written() -> bool:
+            return await asyncio.to_thread(slot.read_bytes) == image
+
+        await until(written, 20, "the good release is installed")
 
 
 def reasons(status: Json) -> set[str]:
@@ -101,12 +88,12 @@ def reasons(status: Json) -> set[str]:
 @asynccontextmanager
 async def bench(directory: Path, ago: int = 0, **device: Any) -> AsyncIterator[Bench]:
     """`ago`: seconds since the publisher signed; `device`: further settings of that section."""
-    office = Office(directory / "office", ago)
+    office = Office(directory / "office", SIZE, ago)
     settings = QUICK | {
         "device": device,
         "media": {"directories": [str(directory / "watched")], "poll": 0.05},
     }
-    async with fleet(None, office.read().anchor) as floor:
+    async with fleet(None, office.anchor) as floor:
         made = Bench(office, floor.device("device", settings=settings), directory)
         async with powered([made.device]):
             await until(made.device.status, 15, "daemon answers")
@@ -118,7 +105,7 @@ async def bench(directory: Path, ago: int = 0, **device: Any) -> AsyncIterator[B
 
 def foreign(office: Office, directory: Path) -> Path:
     """Another fleet's stick: the same names, other keys."""
-    other = Office(directory / "elsewhere")
+    other = Office(directory / "elsewhere", SIZE)
     other.release(1)
     return other.stick(directory / "stick")
 
@@ -342,7 +329,7 @@ async def put_in_and_refused(this: Bench, stick: Path, reason: str) -> None:
         return status is not None and not status["sources"]
 
     await until(pulled, 10, "the bad stick is not listed any more")
-    this.office.release(9)
+    image = this.office.release(9)
     this.office.stick(pocket := this.directory / "pocket")
     pocket.rename(this.watched)
-    await all_reach([this.device], "confirmed", within=20)
+    await this.installs(image)
