@@ -30,6 +30,11 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     assert lost == set()
 
 
+def test_every_decision_is_listed() -> None:
+    listed = LINK.findall((ROOT / "docs" / "architecture.md").read_text("utf-8"))
+    assert {f"adr/{each.name}" for each in ROOT.glob("docs/adr/*.md")} <= set(listed)
+
+
 def test_the_diagram_of_the_lifecycle_is_drawn_from_its_table() -> None:
     """Otherwise: `python -m tests.lifecycle_diagram`."""
     assert lifecycle_diagram.PAGE.read_text("utf-8") == lifecycle_diagram.current()
