@@ -119,6 +119,22 @@ def test_a_plain_client_follows_every_rotation_from_the_first_root(fleet: Fleet,
     assert fetch(fleet, f"{url}/acme", "new", *fleet.targets) == fleet.targets
 
 
+def test_the_command_tuf_client_downloads_and_verifies_every_target(
+    fleet: Fleet, url: str, tmp_path: Path
+) -> None:
+    metadata, downloads = tmp_path / "client", tmp_path / "downloads"
+    metadata.mkdir()
+    downloads.mkdir()
+    client = ["tuf-client", "--metadata-dir", str(metadata)]
+    assert run([*client, "init", str(fleet.anchor)]) == 0
+    remote = ["--metadata-url", f"{url}/acme/metadata", "--target-base-url", f"{url}/acme/targets"]
+    for target in fleet.targets:
+        into = ["--target-name", target, "--target-dir", str(downloads)]
+        assert run([*client, *remote, *into, "download"]) == 0
+    found = {hashlib.sha256(each.read_bytes()).hexdigest() for each in downloads.iterdir()}
+    assert found == set(fleet.targets.values())
+
+
 def test_a_plain_client_reads_a_stick(fleet: Fleet, url: str) -> None:
     fleet.rotate_everything()
     (fleet.place / "stick").mkdir()
