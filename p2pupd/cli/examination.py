@@ -22,6 +22,7 @@ from p2pupd.install.bootloaders.select import boot_control, statefile_path
 from p2pupd.install.pair import other
 from p2pupd.install.settings import BootloaderKind
 from p2pupd.install.slot_guard import refuse_unless_spare
+from p2pupd.model.clock import WallClock
 from p2pupd.model.device import BootFacts
 from p2pupd.model.setting import NO_PATH
 from p2pupd.trust.verifier import Verifier
@@ -48,7 +49,7 @@ def examine(load: Callable[[], Config], seconds: float) -> Iterator[Finding]:
         yield from _slots(settings, slots)
     else:
         yield ok("slots", "install.component is empty: this device carries, but installs nothing")
-    yield _clock(settings)
+    yield judge_clock(Clock(settings.clock).read(), settings.clock.trust)
     status = _ask(ControlClient(socket), "/v1/status")
     yield _daemon(status)
     alive = isinstance(status, dict)
@@ -141,8 +142,8 @@ def _boot_finding(settings: Settings, facts: BootFacts) -> Finding:
     return ok("boot environment", says)
 
 
-def _clock(settings: Settings) -> Finding:
-    now = Clock(settings.clock).read()
+def judge_clock(now: WallClock, trust: ClockTrust) -> Finding:
+    """What the wall clock is worth under the setting `clock.trust`."""
     stamp = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now.now))
     if now.now < BUILD_TIME:
         return warn(
@@ -152,7 +153,7 @@ def _clock(settings: Settings) -> Finding:
         )
     if now.trusted:
         return ok("clock", f"{stamp}, trusted: expiry of metadata is judged by it")
-    if settings.clock.trust is ClockTrust.SYNCHRONISED:
+    if trust is ClockTrust.SYNCHRONISED:
         return warn(
             "clock",
             f"{stamp}, but the kernel says that no time service keeps it right",

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 from subprocess import PIPE
 
+import click
 import pytest
 
 from p2pupd import __version__, errors
-from p2pupd.cli.app import COMMANDS, run
+from p2pupd.cli.app import COMMANDS, app, run
 from p2pupd.errors import UpdateError
 from tests.support import ROOT
 
@@ -50,6 +51,10 @@ def test_the_page_tells_every_command_and_exit_code() -> None:
     for each in _kinds(UpdateError):
         if each.__module__ == errors.__name__:
             assert f"| {each.code} |" in PAGE
+
+
+def test_a_shell_can_complete_every_command() -> None:
+    assert app.list_commands(click.Context(app)) == list(COMMANDS)
 
 
 def test_an_unknown_command_is_a_mistake_of_usage(capsys: pytest.CaptureFixture[str]) -> None:

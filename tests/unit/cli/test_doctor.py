@@ -14,7 +14,11 @@ from typing import Any
 
 import pytest
 
+from p2pupd import BUILD_TIME
 from p2pupd.cli.app import run
+from p2pupd.cli.examination import judge_clock
+from p2pupd.host.settings import ClockTrust
+from p2pupd.model.clock import WallClock
 from tests.publishing import Publisher
 from tests.support import eventually_sync, needs_root
 
@@ -236,9 +240,21 @@ def test_what_boots_next_is_told(
     assert says in found[1]
 
 
-def test_a_clock_that_an_operator_vouches_for_is_trusted(patient: Patient) -> None:
-    assert "not trusted (clock.trust)" in patient.verdict("clock")[1]
-    assert ", trusted: " in patient.verdict("clock", "--set", "clock.trust=always")[1]
+@pytest.mark.parametrize(
+    ("now", "trust", "verdict", "says"),
+    [
+        (WallClock(BUILD_TIME + 1.0, True), ClockTrust.ALWAYS, "ok", ", trusted: "),
+        (WallClock(BUILD_TIME + 1.0, False), ClockTrust.NEVER, "ok", "not trusted (clock.trust)"),
+        (WallClock(BUILD_TIME + 1.0, False), ClockTrust.SYNCHRONISED, "warn", "no time service"),
+        (WallClock(0.0, True), ClockTrust.ALWAYS, "warn", "1970-01-01 00:00:00 UTC is before"),
+    ],
+)
+def test_a_clock_is_judged_by_who_vouches_for_it(
+    now: WallClock, trust: ClockTrust, verdict: str, says: str
+) -> None:
+    found = judge_clock(now, trust)
+    assert found.verdict == verdict
+    assert says in found.says
 
 
 def test_a_port_that_another_program_holds_is_told(patient: Patient) -> None:
