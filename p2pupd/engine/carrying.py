@@ -24,6 +24,7 @@ class Carrier:
         self._tasks = tasks
         self._note = note
         self._wanted: frozenset[Sha256] = frozenset()
+        self._failed: dict[Sha256, Release] = {}
 
     def wanted(self) -> frozenset[Sha256]:
         """Digests that must not be evicted: what a stick brought, and what a seed holds."""
@@ -35,9 +36,8 @@ class Carrier:
             ticket.finish(_outcome(manifest, ticket))
         if self._role is Role.SEED:
             self._wanted = _digests(manifest.releases)
-            for release in manifest.releases:
-                name = f"carry {release.artifact.sha256[:12]}"
-                self._tasks.start(name, self._carry(release))
+            self._failed.clear()
+            self._carry_all(manifest.releases)
 
     def stick_came(self, manifest: Manifest, source: str, ticket: Ticket | None) -> None:
         """A stick is in: copy what it has, this device's own release first."""
@@ -48,10 +48,23 @@ class Carrier:
         self._wanted = _digests(manifest.releases)
         self._tasks.start(f"copy {source}", self._copy(manifest, source, releases, ticket))
 
+    async def look_again(self) -> None:
+        """Whether there is room now for what a seed could not carry."""
+        for sha256, release in tuple(self._failed.items()):
+            if await self._content.has_room(release):
+                self._failed.pop(sha256, None)
+                self._carry_all([release])
+
+    def _carry_all(self, releases: Iterable[Release]) -> None:
+        for release in releases:
+            name = f"carry {release.artifact.sha256[:12]}"
+            self._tasks.start(name, self._carry(release))
+
     async def _carry(self, release: Release) -> None:
         try:
             await self._content.ensure(release)
         except UpdateError as error:
+            self._failed[release.artifact.sha256] = release
             self._note("carry.failed", release=release.label, reason=error.reason)
 
     async def _copy(
@@ -78,6 +91,8 @@ class Carrier:
         if ticket is not None:
             outcome = _outcome(manifest, ticket)
             ticket.finish(replace(outcome, carried=tuple(carried), lost=tuple(lost)))
+        if self._role is Role.SEED:
+            self._carry_all(each for each in releases if each not in carried)
 
 
 def _digests(releases: Iterable[Release]) -> frozenset[Sha256]:

@@ -109,6 +109,14 @@ class Content:
             except UpdateError as error:
                 self._note("share.failed", sha256=each.artifact.sha256, detail=str(error))
 
+    async def has_room(self, release: Release) -> bool:
+        """Whether the store would take it now, without moving a byte."""
+        try:
+            usage = await asyncio.to_thread(self._store.usage)
+        except UpdateError:
+            return False
+        return release.artifact.length <= usage.free
+
     async def ensure(self, release: Release) -> None:
         """The artifact is in the store, verified and shared. Waits for a source as long as needed.
 
@@ -138,6 +146,8 @@ class Content:
             transfer.progress = TransferProgress(0, release.artifact.length)
             if before is not None:
                 transfer.usb, transfer.refused = before.usb, before.refused
+                if before.state is TransferState.INTERRUPTED:
+                    transfer.state, transfer.progress = before.state, before.progress
             self._transfers[sha256] = transfer
             transfer.task = self._tasks.start(f"transfer {sha256[:12]}", self._run(transfer))
         return transfer

@@ -150,6 +150,7 @@ class Engine:
         while True:
             await asyncio.sleep(self._settings.recheck)
             self.reconsider()
+            await self.carrier.look_again()
 
     def _could_not(self, message: Message, error: UpdateError) -> None:
         """The device's own trouble (its slots cannot be read, say) ends no daemon."""

@@ -10,7 +10,7 @@ from p2pupd.engine.messages import OfferOutcome
 from p2pupd.engine.parts import Parts
 from p2pupd.engine.report import report
 from p2pupd.engine.settings import DeviceSettings
-from p2pupd.errors import NothingToDo, UpdateError
+from p2pupd.errors import NothingToDo, SpaceError, UpdateError
 from p2pupd.feeds.interface import Offer
 from p2pupd.model.device import Neighbour, Role
 from p2pupd.model.release import Release
@@ -121,9 +121,12 @@ class Operations:
 
     def _verdict(self, outcome: OfferOutcome) -> Json:
         said = [f"carries {release.label}" for release in outcome.carried]
-        said += [f"not taken: {release.label}: {error}" for release, error in outcome.lost]
-        if outcome.chosen is not None:
+        lost = dict(outcome.lost)
+        said += [f"not taken: {each.label}: {lost[each].reason}: {lost[each]}" for each in lost]
+        if outcome.chosen is not None and outcome.chosen not in lost:
             said.append(f"goes for {outcome.chosen.label}")
+        elif outcome.chosen is not None and not isinstance(lost[outcome.chosen], SpaceError):
+            said.append(f"waits for {outcome.chosen.label} from elsewhere")
         code, reason = 0, ""
         if outcome.refusal is not None:
             said.append(f"this device: {outcome.refusal.reason}: {outcome.refusal.detail}")
