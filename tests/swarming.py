@@ -114,9 +114,16 @@ class BarePeer:
 
 @contextmanager
 def bare_peer(
-    artifact: Artifact, directory: Path, *, rate: int = 0, tree_from: Path | None = None
+    artifact: Artifact,
+    directory: Path,
+    *,
+    rate: int = 0,
+    requests: int = 2000,
+    tree_from: Path | None = None,
 ) -> Iterator[BarePeer]:
     """Serve `directory / pieces_root` unchecked, at most `rate` bytes per second (0: any).
+
+    It tells others to have at most `requests` blocks asked of it at a time.
 
     The hash tree is taken from the honest file in `tree_from`, where the own one is damaged.
     """
@@ -131,6 +138,7 @@ def bare_peer(
         "enable_natpmp": False,
         "enable_outgoing_utp": False,
         "enable_incoming_utp": False,
+        "max_allowed_in_request_queue": requests,
         "alert_mask": lt.alert_category.status | lt.alert_category.storage,
     }
     session = lt.session(parameters)

@@ -37,6 +37,16 @@ class Listening:
         except BlockingIOError:
             return
 
+    def limit_requests(self, queue: int) -> None:
+        """Ask for at most `queue` blocks at a time, and allow each peer no more.
+
+        Both are needed: what a peer says that it allows (BEP 10, `reqq`) replaces our own limit.
+        It is said once per connection, so a change counts for the connections to come.
+        """
+        self.session.apply_settings(
+            {"max_out_request_queue": queue, "max_allowed_in_request_queue": queue}
+        )
+
     def close(self) -> None:
         """Give the pipe back. The session ends with the last reference to it."""
         self.session.set_alert_fd(-1)
@@ -103,6 +113,7 @@ def session_settings(settings: SwarmSettings, port: int, uploads: bool) -> "lt.s
         "max_failcount": 100,
         "peer_connect_timeout": 5,
         "handshake_timeout": 5,
+        "prioritize_partial_pieces": True,
         "peer_timeout": 60,
         "piece_timeout": 10,
         "request_timeout": 20,

@@ -157,7 +157,7 @@ class LibtorrentSwarm:
         if self._listening:
             devices = min(len(self._fetching) + 1, self._settings.connections)
             queue = request_queue(self._settings.outstanding, devices)
-            self._listening.session.apply_settings({"max_out_request_queue": queue})
+            self._listening.limit_requests(queue)
 
     async def _join(self, artifact: Artifact, directory: Path) -> Transfer:
         """The transfer of this artifact in this directory, added where it is not there yet."""

@@ -19,10 +19,10 @@ class SwarmSettings:
         200, "Connections of all artifacts together.", check=within(2, 4000)
     )
     outstanding: Bytes = setting(
-        Bytes(512 * 1024),
+        Bytes(256 * 1024),
         "What all devices together may have asked of one before it has sent it: the longer this"
         " queue, the more devices ask a seed for the same piece.",
-        check=at_least(64 * 1024),
+        check=at_least(32 * 1024),
     )
     resume_interval: Seconds = setting(
         Seconds(5), "Time between two writes of resume data.", check=at_least(0.1)

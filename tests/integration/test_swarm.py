@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from p2pupd.errors import ContentError, FetchError, SpaceError, SwarmError, Upda
 from p2pupd.model.device import TransferProgress
 from p2pupd.model.ids import DeviceId
 from p2pupd.model.release import Artifact
+from p2pupd.swarm.interface import SwarmPeer
 from p2pupd.swarm.session import LibtorrentSwarm
 from p2pupd.swarm.settings import SwarmSettings
 from tests.support import eventually, eventually_async, needs_root
@@ -270,3 +272,41 @@ async def test_every_interface_listens_on_the_same_port(tmp_path: Path) -> None:
         await seed.swarm.share(artifact, seed.directory)
         await alice.fetch(artifact)
         assert alice.content(artifact) == content
+
+
+async def test_what_began_before_the_swarm_ran_waits_for_it(tmp_path: Path) -> None:
+    artifact, _ = an_artifact(tmp_path, MIB)
+    address = an_address()
+    swarm = LibtorrentSwarm(DeviceId(address), SwarmSettings(interfaces=(address,)))
+    assert swarm.listen_port == 0
+    async with asyncio.TaskGroup() as group:
+        sharing = group.create_task(swarm.share(artifact, tmp_path))
+        await asyncio.sleep(0)
+        service = group.create_task(swarm.run())
+        await sharing
+        service.cancel()
+
+
+async def test_a_fetch_ends_with_an_error_when_the_swarm_stops(tmp_path: Path) -> None:
+    artifact, _ = an_artifact(tmp_path / "seed", MIB)
+    reports: list[TransferProgress] = []
+    async with asyncio.TaskGroup() as group:
+        async with member(tmp_path / "a") as alice:
+            fetching = group.create_task(outcome(alice.fetch(artifact, reports)))
+            await eventually(lambda: reports)
+        failure = await fetching
+    assert isinstance(failure, FetchError)
+    assert failure.reason == "stopped"
+
+
+async def test_an_artifact_that_bittorrent_cannot_carry_is_a_fetch_error(tmp_path: Path) -> None:
+    artifact, _ = an_artifact(tmp_path / "seed", MIB)
+    async with member(tmp_path / "a") as alice:
+        with pytest.raises(FetchError, match="cannot be a torrent"):
+            await alice.fetch(replace(artifact, piece_length=10_000))
+
+
+async def test_neighbours_without_an_address_are_left_out(tmp_path: Path) -> None:
+    async with member(tmp_path / "a") as alice:
+        alice.swarm.set_peers([SwarmPeer(DeviceId("x"), "no-address.local", 1, False)])
+        assert alice.swarm.blocked == frozenset()

@@ -6,6 +6,7 @@ import pytest
 
 from p2pupd.errors import FetchError
 from p2pupd.model.ids import DeviceId
+from p2pupd.swarm.settings import SwarmSettings
 from p2pupd.swarm.torrent import home_pieces, info_dictionary, request_queue, torrent_info
 from tests.swarming import an_artifact
 
@@ -42,6 +43,6 @@ def test_alone_every_piece_has_the_same_priority() -> None:
     assert len(set(home_pieces(8, DeviceId("alice"), ()))) == 1
 
 
-@pytest.mark.parametrize(("devices", "queue"), [(0, 32), (1, 32), (8, 4), (16, 2), (200, 2)])
+@pytest.mark.parametrize(("devices", "queue"), [(0, 16), (1, 16), (4, 4), (8, 2), (200, 2)])
 def test_the_more_devices_the_shorter_the_request_queue(devices: int, queue: int) -> None:
-    assert request_queue(512 * 1024, devices) == queue
+    assert request_queue(SwarmSettings().outstanding, devices) == queue
