@@ -1,18 +1,24 @@
-"""The coverage that single rooms must have, beside the whole (pyproject: fail_under).
+"""Settings of generated tests, and the coverage that single rooms must have.
 
-`pytest --cov` checks both. Rooms that believe or decide are covered to the last branch.
+`pytest --cov` checks it, beside that of the whole (pyproject: fail_under). Rooms that believe or
+decide are covered to the last branch.
 """
 
 import io
 from collections.abc import Generator
 from typing import Final
 
+import hypothesis
 import pytest
 from coverage import Coverage
 from coverage.exceptions import NoDataError
 
 WHOLE: Final = 100.0
 ROOMS: Final = ("model", "core", "wire", "trust")
+
+# How long an example takes is not what generated tests are about, and the machine may be busy.
+hypothesis.settings.register_profile("p2pupd", deadline=None)
+hypothesis.settings.load_profile("p2pupd")
 
 uncovered = pytest.StashKey[dict[str, str]]()
 

@@ -104,10 +104,6 @@ class ByteCounts:
     sent: int = 0
     wasted: int = 0
 
-    def total(self) -> int:
-        """Bytes that ended in the store: everything received that was kept."""
-        return self.lan + self.uplink + self.usb + self.reuse
-
 
 @dataclass(frozen=True, slots=True)
 class TransferProgress:

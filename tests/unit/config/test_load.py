@@ -167,3 +167,17 @@ comand = ["true"]
             "\"64M\", not 'many'",
         ]
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "wrong"),
+    [
+        ("peer.listen", "[]", "names no address to listen on"),
+        ("peer.listen", '["eth0"]', "is no list of IP addresses: 'eth0' does not appear to be"),
+        ("install.installer", "rauc", "is not an installer of this version: `slots`"),
+        ("health.http", '[{name = "x", url = "ftp://x"}]', "is not an http:// or https:// URL"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_told(file: Path, key: str, value: str, wrong: str) -> None:
+    (mistake,) = _mistakes(file, "", [f"{key}={value}"])
+    assert wrong in mistake
