@@ -40,6 +40,7 @@ from p2pupd.feeds.stick import export_to
 from p2pupd.feeds.usb import UsbFeed
 from p2pupd.health.runner import HealthRunner, configured_probes
 from p2pupd.host.clock import Clock
+from p2pupd.host.files import hold
 from p2pupd.host.memory import give_back, stay_small
 from p2pupd.host.power import power_ok, restart
 from p2pupd.host.systemd import ServiceManager
@@ -116,8 +117,9 @@ def _stop_on_signals(grace: float, manager: ServiceManager) -> None:
 
 @dataclass(frozen=True, slots=True)
 class OnDisk:
-    """What is known before anything runs."""
+    """What is known before anything runs. `lock` keeps a second daemon out of it."""
 
+    lock: int
     identity: Identity
     verifier: Verifier
     store: DiskStore
@@ -146,6 +148,7 @@ class Daemon:
         sockets = peer_api.listen(settings.peer)
         self._port = sockets[0].getsockname()[1]
         async with AsyncExitStack() as stack:
+            stack.callback(os.close, fixed.lock)
             stack.callback(fixed.journal.close)
             self._client = await stack.enter_async_context(
                 PeerClient(settings.neighbours, _loopback(settings.peer.listen))
@@ -174,6 +177,7 @@ class Daemon:
         settings, state = self._settings, self._settings.state_dir
         store = settings.store.directory
         return OnDisk(
+            lock=hold(state / "lock"),
             identity=load_or_create(state / "device.key"),
             verifier=Verifier(state / "trust", settings.trust, BUILD_TIME),
             store=DiskStore(state / "store" if store == NO_PATH else store, settings.store),

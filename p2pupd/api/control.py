@@ -10,6 +10,7 @@ Who may call is decided by the socket's mode (0660) and its group.
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -17,6 +18,7 @@ from typing import Any, Final, Protocol
 from aiohttp import web
 
 from p2pupd.errors import UpdateError, UsageError
+from p2pupd.host.files import host_error
 
 Json = dict[str, Any]
 BODY_LIMIT: Final = 64 * 1024
@@ -152,15 +154,29 @@ def _integer(body: Json, key: str) -> int | None:
 
 
 async def serve_socket(app: web.Application, path: Path, mode: int) -> None:
-    """Serve on the Unix socket until cancelled; a stale socket file is replaced."""
+    """Serve on the Unix socket until cancelled; a stale socket file is replaced.
+
+    Nobody is let in before the mode is set. Raises HostError.
+    """
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        await web.UnixSite(runner, str(path)).start()
-        path.chmod(mode)
+        await web.SockSite(runner, _bound(path, mode)).start()
         await asyncio.Event().wait()
     finally:
         await runner.cleanup()
         path.unlink(missing_ok=True)
+
+
+def _bound(path: Path, mode: int) -> socket.socket:
+    """Callers are refused until somebody listens on it."""
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        made.bind(str(path))
+        path.chmod(mode)
+    except OSError as error:
+        made.close()
+        raise host_error(error, f"make the control socket {path}") from error
+    return made

@@ -1,6 +1,7 @@
 """Durable file writes: after a power cut a file is the old one or the new one, never a torn one."""
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 from typing import Final
@@ -78,6 +79,30 @@ def make_directory(path: Path, mode: int = 0o755) -> Path:
     except OSError as error:
         raise host_error(error, f"make the directory {path}") from error
     return path
+
+
+def hold(path: Path) -> int:
+    """A descriptor that keeps `path` locked for this process until it is closed, or dies.
+
+    Raises HostError: reason `already-running` where another process holds it.
+    """
+    make_directory(path.parent, 0o700)
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE)
+    except OSError as error:
+        raise host_error(error, f"open {path}") from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(fd)
+        if error.errno != errno.EWOULDBLOCK:
+            raise host_error(error, f"lock {path}") from error
+        raise HostError(
+            f"another p2pupd daemon works in {path.parent} (it holds {path.name}): stop it, or "
+            "give this one a state directory of its own",
+            reason="already-running",
+        ) from error
+    return fd
 
 
 def set_aside(path: Path, word: str) -> Path:

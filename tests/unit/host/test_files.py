@@ -9,6 +9,7 @@ import pytest
 from p2pupd.errors import FetchError, HostError, SourceGone, SpaceError
 from p2pupd.host.files import (
     free_bytes,
+    hold,
     host_error,
     make_directory,
     read_bounded,
@@ -94,3 +95,21 @@ def test_any_other_trouble_with_a_source_is_a_fetch_error() -> None:
     error = source_error(OSError(errno.EACCES, "Permission denied"), "read x")
     assert type(error) is FetchError
     assert str(error) == "cannot read x: Permission denied"
+
+
+def test_a_lock_is_held_by_one_until_it_lets_go(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "lock"
+    held = hold(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(HostError, match="another p2pupd daemon") as refused:
+        hold(path)
+    assert refused.value.reason == "already-running"
+    os.close(held)
+    os.close(hold(path))
+
+
+def test_a_lock_is_never_taken_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(HostError, match="cannot open"):
+        hold(tmp_path / "lock")
+    assert not (tmp_path / "elsewhere").exists()
