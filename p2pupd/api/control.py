@@ -12,6 +12,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -165,7 +166,8 @@ async def serve_socket(app: web.Application, path: Path, mode: int) -> None:
         await asyncio.Event().wait()
     finally:
         await runner.cleanup()
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink()
 
 
 def _bound(path: Path, mode: int) -> socket.socket:

@@ -77,4 +77,9 @@ def _why_reverting(record: Deployment, event: on.Booted) -> str:
     facts = event.facts
     if facts.booted == record.slot:
         return f"slot {record.slot} ran, but its daemon did not stay up long enough to prove it"
+    if facts.armed == record.slot and facts.tries_left > 0:
+        return (
+            f"slot {record.slot} is armed, and the device starts slot {facts.booted} again and "
+            "again: does the bootloader read the boot environment that is configured?"
+        )
     return f"slot {record.slot} was tried and slot {facts.booted} came up instead"

@@ -20,22 +20,26 @@ _FIRST: Final[dict[Phase, type[do.Command]]] = {
     Phase.REVERTING: do.ReadBoot,
 }
 
+_COUNTED: Final = frozenset({Phase.INSTALLING, Phase.ARMED, Phase.REVERTING})
+
 
 def recover(record: Deployment) -> tuple[Deployment, do.Command | on.Event]:
     """The record to journal and the first command, or the first event, of an open deployment.
 
     An offer's bytes do not survive a power cut, so OFFERED is cancelled and offered again by its
-    source. Writing a slot counts as an attempt: a device that dies of it stops trying.
+    source. A start counts as an attempt at what brings a start about: a device that dies of
+    writing its slot stops trying, and one that restarts in vain does it ever more rarely.
     """
     if record.phase is Phase.OFFERED:
         return record, on.CancelWanted(record.id, "stopped before it was verified")
-    if record.phase is Phase.INSTALLING:
+    if record.phase in _COUNTED:
         record = replace(record, attempt=record.attempt + 1)
-        if record.attempt >= MAX_ATTEMPTS:
-            return record, on.CommandFailed(
-                record.id, "interrupted", "writing the slot was interrupted too often", 1
-            )
-    return record, _FIRST[record.phase](record.id, record.attempt)
+    if record.phase is Phase.INSTALLING and record.attempt >= MAX_ATTEMPTS:
+        return record, on.CommandFailed(
+            record.id, "interrupted", "writing the slot was interrupted too often", 1
+        )
+    first = _FIRST[record.phase]
+    return record, first(record.id, 0 if first is do.ReadBoot else record.attempt)
 
 
 def proved_bad(record: Deployment) -> bool:

@@ -20,6 +20,9 @@ from p2pupd.model.deployment import Deployment, Phase
 MAX_ATTEMPTS: Final = 3
 """How often writing, arming, probing or committing is repeated before the release is given up."""
 
+SLOT_EMPTY: Final = "slot-empty"
+"""The installer's reason when the previous slot holds no image: then what runs is kept."""
+
 Condition = Callable[[Deployment, Any], bool]
 
 
@@ -65,7 +68,10 @@ def _runs_new_may_repeat(record: Deployment, event: on.Booted) -> bool:
 
 
 def _trial_pending(record: Deployment, event: on.Booted) -> bool:
-    return event.facts.armed == record.slot and event.facts.tries_left > 0
+    """`attempt` counts the starts since the slot was armed: a bootloader that does not look at its
+    environment must not make the device restart for ever."""
+    armed = event.facts.armed == record.slot and event.facts.tries_left > 0
+    return armed and record.attempt < MAX_ATTEMPTS
 
 
 def _trial_used(record: Deployment, event: on.Booted) -> bool:
@@ -78,6 +84,10 @@ def _old_is_primary(record: Deployment, event: on.Booted) -> bool:
 
 def _back_on_old(record: Deployment, event: on.Booted) -> bool:
     return _old_is_primary(record, event) and event.facts.booted == record.previous_slot
+
+
+def _nothing_to_return_to(_: Deployment, event: on.CommandFailed) -> bool:
+    return event.reason == SLOT_EMPTY
 
 
 def _healthy(record: Deployment, _: on.Event) -> bool:
@@ -137,6 +147,7 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(_P.REVERTING, on.Booted, _P.REVERTED, (), "runs the old slot", _back_on_old),
     Row(_P.REVERTING, on.Booted, _P.REVERTING, (do.Reboot,), "old slot boots next", _old_is_primary),
     Row(_P.REVERTING, on.Booted, _P.REVERTING, (do.RollBack,), again=True),
+    Row(_P.REVERTING, on.CommandFailed, _P.FAILED, (), "nothing to return to", _nothing_to_return_to),
     Row(_P.REVERTING, on.CommandFailed, _P.REVERTING, (do.RollBack,), again=True),
 
     *(Row(phase, on.NewerRelease, _P.SUPERSEDED, (do.StopFetch,)) for phase in _BEFORE_INSTALL),

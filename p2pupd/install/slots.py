@@ -116,10 +116,13 @@ class SlotsInstaller:
         log.info("slot.committed slot=%s", slot)
 
     async def roll_back(self, to_slot: str) -> None:
-        """As the contract says. Raises InstallError if `to_slot` is known to hold nothing."""
+        """As the contract says. Raises InstallError if `to_slot` is known to hold nothing.
+
+        The slot that boots unless another is armed may always come back: it will anyway.
+        """
         facts = await self._boot.read()
         holds = await asyncio.to_thread(self._ledger.holds, to_slot)
-        if isinstance(holds, Nothing) and to_slot != facts.booted:
+        if isinstance(holds, Nothing) and to_slot not in (facts.booted, facts.primary):
             raise InstallError(
                 f"slot {to_slot} holds no complete image to return to", reason="slot-empty"
             )

@@ -1,6 +1,7 @@
 import pytest
 
 from p2pupd.core.lifecycle import step
+from p2pupd.core.recovery import recover
 from p2pupd.core.transitions import MAX_ATTEMPTS, TABLE
 from p2pupd.model import commands as do
 from p2pupd.model import events as on
@@ -123,6 +124,33 @@ def test_an_armed_device_whose_arming_was_lost_arms_again_then_gives_up() -> Non
         record, commands = after(record, on.Booted(ID, OLD_RUNS))
         assert commands == [do.ArmTrial]
     assert after(record, on.Booted(ID, OLD_RUNS))[0].phase is Phase.REVERTING
+
+
+def test_a_bootloader_that_ignores_its_environment_costs_few_restarts() -> None:
+    record, restarts = a_record(Phase.ARMED), 0
+    record, commands = after(record, on.Booted(ID, NEW_ARMED))
+    while commands == [do.Reboot]:
+        restarts += 1
+        record, _ = recover(record)
+        record, commands = after(record, on.Booted(ID, NEW_ARMED))
+    assert restarts == MAX_ATTEMPTS
+    assert (record.phase, commands) == (Phase.REVERTING, [do.RollBack])
+    assert "does the bootloader read" in record.detail
+    assert after(record, on.Booted(ID, OLD_RUNS))[0].phase is Phase.REVERTED
+
+
+def test_restarts_in_vain_on_the_way_back_become_rare() -> None:
+    record = a_record(Phase.REVERTING)
+    for starts in range(1, 5):
+        record, _ = recover(record)
+        record, commands = step(record, on.Booted(ID, NEW_RUNS_OLD_PRIMARY), 2000.0)
+        assert commands == (do.Reboot(ID, starts),)
+
+
+def test_where_there_is_nothing_to_return_to_what_runs_is_kept() -> None:
+    empty = on.CommandFailed(ID, "slot-empty", "slot A holds no complete image", 1)
+    record, commands = after(a_record(Phase.REVERTING), empty)
+    assert (record.phase, record.reason, commands) == (Phase.FAILED, "slot-empty", [])
 
 
 def test_a_trial_that_came_back_by_itself_is_reverted() -> None:

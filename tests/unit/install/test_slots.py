@@ -202,6 +202,15 @@ async def test_damaged_ledger_is_taken_as_holding_nothing(device: Device) -> Non
     await device.installer.arm("B")
 
 
+async def test_damaged_ledger_does_not_bar_a_trial_from_going_back(device: Device) -> None:
+    await device.write()
+    await device.installer.arm("B")
+    assert device.power_on() == "B"
+    (device.directory / "slots.json").write_text("[broken")
+    await device.installer.roll_back("A")
+    assert device.power_on() == "A"
+
+
 async def test_ledger_says_what_a_slot_holds(device: Device) -> None:
     await device.write()
     digest = hashlib.sha256(IMAGE).hexdigest()
