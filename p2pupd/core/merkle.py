@@ -13,8 +13,6 @@ BLOCK: Final = 16 * 1024
 LEVELS: Final = 50
 """More than any file has: 2**50 blocks are 16 EiB."""
 
-SHORT_FILE: Final = 4 * 1024 * 1024
-USUAL_PIECE: Final = 64 * 1024
 MOST_PIECES: Final = 16 * 1024
 LONGEST_PIECE: Final = 16 * 1024 * 1024
 
@@ -87,12 +85,11 @@ def _add_leaf(complete: list[tuple[int, bytes]], block: bytes | bytearray | memo
 def piece_length_for(length: int) -> int:
     """The piece length in bytes for a file of `length` bytes: a power of two.
 
-    16 KiB up to 4 MiB, so that even a small file is shared out among peers; then 64 KiB, doubled
-    so that there are at most 16384 pieces, up to 16 MiB.
+    One block (16 KiB) as long as that makes at most 16384 pieces: a piece can be passed on as soon
+    as it is whole, so short ones spread fastest and least is lost in a power cut. Longer files
+    get longer pieces, up to 16 MiB.
     """
-    if length <= SHORT_FILE:
-        return BLOCK
-    piece = USUAL_PIECE
+    piece = BLOCK
     while piece * MOST_PIECES < length and piece < LONGEST_PIECE:
         piece *= 2
     return piece

@@ -115,8 +115,8 @@ def test_an_empty_file_has_no_root() -> None:
     [
         (1, BLOCK),
         (4 * MIB, BLOCK),
-        (4 * MIB + 1, 64 * 1024),
-        (64 * MIB, 64 * 1024),
+        (256 * MIB, BLOCK),
+        (256 * MIB + 1, 32 * 1024),
         (GIB, 64 * 1024),
         (GIB + 1, 128 * 1024),
         (2 * GIB, 128 * 1024),
