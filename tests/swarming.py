@@ -112,6 +112,23 @@ class BarePeer:
         self.handle.set_upload_limit(0)
 
 
+def _bare_settings(address: str, requests: int) -> lt.session_params:
+    parameters = lt.session_params()
+    parameters.settings = {
+        "listen_interfaces": f"{address}:0",
+        "outgoing_interfaces": address,
+        "enable_dht": False,
+        "enable_lsd": False,
+        "enable_upnp": False,
+        "enable_natpmp": False,
+        "enable_outgoing_utp": False,
+        "enable_incoming_utp": False,
+        "max_allowed_in_request_queue": requests,
+        "alert_mask": lt.alert_category.status | lt.alert_category.storage,
+    }
+    return parameters
+
+
 @contextmanager
 def bare_peer(
     artifact: Artifact,
@@ -128,20 +145,7 @@ def bare_peer(
     The hash tree is taken from the honest file in `tree_from`, where the own one is damaged.
     """
     address = an_address()
-    parameters = lt.session_params()
-    parameters.settings = {
-        "listen_interfaces": f"{address}:0",
-        "outgoing_interfaces": address,
-        "enable_dht": False,
-        "enable_lsd": False,
-        "enable_upnp": False,
-        "enable_natpmp": False,
-        "enable_outgoing_utp": False,
-        "enable_incoming_utp": False,
-        "max_allowed_in_request_queue": requests,
-        "alert_mask": lt.alert_category.status | lt.alert_category.storage,
-    }
-    session = lt.session(parameters)
+    session = lt.session(_bare_settings(address, requests))
     torrent = lt.create_torrent(
         [lt.create_file_entry(artifact.pieces_root, artifact.length)],
         artifact.piece_length,
