@@ -10,11 +10,13 @@ import signal
 import socket
 import threading
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Final
 
 from p2pupd import BUILD_TIME, __version__
 from p2pupd.api import peer as peer_api
@@ -60,6 +62,10 @@ from p2pupd.wire.messages import Hello, Notify
 
 log = logging.getLogger(__name__)
 
+THREADS: Final = 32
+"""Blocking work at once. Python's own limit, a few per core, is soon held by slow sticks; then not
+even the journal could be written."""
+
 
 def run_daemon(config: Config, *, log_format: str, debug: bool) -> None:
     """Run until SIGTERM or SIGINT. Raises ConfigError, or HostError when it cannot start."""
@@ -93,6 +99,7 @@ def _first_expected(group: BaseExceptionGroup[BaseException]) -> UpdateError | N
 
 async def _main(daemon: "Daemon") -> None:
     stay_small()
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "p2pupd"))
     _stop_on_signals(daemon.shutdown_grace, daemon.manager)
     await daemon.run()
 
@@ -255,7 +262,7 @@ class Daemon:
         ]
         for feed in feeds:
             tasks.supervise(type(feed).__name__, partial(feed.run, self))
-        tasks.start("watchdog", self.manager.run())
+        tasks.start("watchdog", self.manager.run(self.engine.alive))
 
     # -- FeedListener ----------------------------------------------------------------------------
 

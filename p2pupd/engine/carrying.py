@@ -1,5 +1,6 @@
 """What this device carries for others, beyond what it installs itself."""
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -25,6 +26,7 @@ class Carrier:
         self._note = note
         self._wanted: frozenset[Sha256] = frozenset()
         self._failed: dict[Sha256, Release] = {}
+        self._carrying: dict[Sha256, asyncio.Task[None]] = {}
 
     def wanted(self) -> frozenset[Sha256]:
         """Digests that must not be evicted: what a stick brought, and what a seed holds."""
@@ -37,7 +39,10 @@ class Carrier:
         if self._role is Role.SEED:
             self._wanted = _digests(manifest.releases)
             self._failed.clear()
+            self._stop_all_but(self._wanted)
             self._carry_all(manifest.releases)
+        else:
+            self._wanted &= _digests(manifest.releases)
 
     def stick_came(self, manifest: Manifest, source: str, ticket: Ticket | None) -> None:
         """A stick is in: copy what it has, this device's own release first."""
@@ -57,15 +62,26 @@ class Carrier:
 
     def _carry_all(self, releases: Iterable[Release]) -> None:
         for release in releases:
-            name = f"carry {release.artifact.sha256[:12]}"
-            self._tasks.start(name, self._carry(release))
+            sha256 = release.artifact.sha256
+            if sha256 not in self._carrying:
+                task = self._tasks.start(f"carry {sha256[:12]}", self._carry(release))
+                self._carrying[sha256] = task
+
+    def _stop_all_but(self, wanted: frozenset[Sha256]) -> None:
+        """What is not in the manifest any more is waited for no longer."""
+        for sha256 in self._carrying.keys() - wanted:
+            self._carrying.pop(sha256).cancel()
 
     async def _carry(self, release: Release) -> None:
+        sha256 = release.artifact.sha256
         try:
             await self._content.ensure(release)
         except UpdateError as error:
-            self._failed[release.artifact.sha256] = release
+            self._failed[sha256] = release
             self._note("carry.failed", release=release.label, reason=error.reason)
+        finally:
+            if self._carrying.get(sha256) is asyncio.current_task():
+                del self._carrying[sha256]
 
     async def _copy(
         self, manifest: Manifest, source: str, releases: list[Release], ticket: Ticket | None

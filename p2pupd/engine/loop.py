@@ -7,8 +7,6 @@ messages into its inbox and reads its reports.
 import asyncio
 import logging
 import random
-from collections.abc import Coroutine
-from typing import Any, Final
 
 from p2pupd.core import admission, lifecycle, recovery
 from p2pupd.core.admission import Refusal
@@ -16,10 +14,12 @@ from p2pupd.core.backoff import delay
 from p2pupd.engine.carrying import Carrier
 from p2pupd.engine.content import Content
 from p2pupd.engine.handlers import Handlers
+from p2pupd.engine.hints import Hints
 from p2pupd.engine.history import History
 from p2pupd.engine.messages import (
     Approve,
     BundleBelieved,
+    HintBelieved,
     Message,
     OfferCame,
     OfferOutcome,
@@ -34,14 +34,8 @@ from p2pupd.engine.records import Records
 from p2pupd.engine.settings import DeviceSettings
 from p2pupd.engine.sources import Sources
 from p2pupd.engine.tasks import Tasks
-from p2pupd.engine.way_back import way_back
-from p2pupd.errors import (
-    FetchError,
-    NothingToDo,
-    SpaceError,
-    UpdateError,
-    UsageError,
-)
+from p2pupd.engine.wishes import answered, consent, revertible
+from p2pupd.errors import FetchError, SpaceError, UpdateError
 from p2pupd.feeds.interface import Offer
 from p2pupd.model import commands as do
 from p2pupd.model import events as on
@@ -52,8 +46,6 @@ from p2pupd.model.release import Manifest, Release
 from p2pupd.wire import bundle as wire_bundle
 
 log = logging.getLogger(__name__)
-
-_REVERTIBLE: Final = (Phase.ARMED, Phase.TRIAL)
 
 
 class Engine:
@@ -73,12 +65,15 @@ class Engine:
         self.handlers: Handlers
         self._tasks: Tasks
         self._history = History(parts.journal, self._now)
+        self._hints = Hints(parts, self.note, self._inbox.put_nowait)
+        self._took: float | None = None
         self.ready = asyncio.Event()
 
     def offer(self, offer: Offer) -> Ticket:
         """Take an offer in; the ticket tells what becomes of it."""
         ticket = Ticket(asyncio.get_running_loop().create_future())
-        self._inbox.put_nowait(OfferCame(offer, ticket))
+        if offer.open_content is not None or self._hints.admit(ticket):
+            self._inbox.put_nowait(OfferCame(offer, ticket))
         return ticket
 
     def source_gone(self, source: str) -> None:
@@ -109,6 +104,12 @@ class Engine:
         """A line for the log and the device's durable history."""
         self._history.note(event, **fields)
 
+    def alive(self) -> bool:
+        """Whether messages are being taken; waiting for room on the disk is no stand-still."""
+        if self._took is None or self.records.waiting:
+            return True
+        return asyncio.get_running_loop().time() - self._took < self._settings.stall_after
+
     async def run(self) -> None:
         """Recover, then take messages until cancelled."""
         async with asyncio.TaskGroup() as group:
@@ -120,7 +121,9 @@ class Engine:
             self.handlers = Handlers(self.parts, self._settings, self.content)
             await self._start()
             while True:
+                self._took = None
                 message = await self._inbox.get()
+                self._took = asyncio.get_running_loop().time()
                 try:
                     await self._take(message)
                 except UpdateError as error:
@@ -130,7 +133,7 @@ class Engine:
         self.manifest = await asyncio.to_thread(self.parts.verifier.current)
         open_records = await self.records.load()
         await self._protect()
-        await self.content.share_all()
+        self._tasks.start("share", self.content.share_all())
         for journaled in open_records:
             record, first = recovery.recover(journaled)
             self.note("deployment.recovered", id=record.id, phase=record.phase)
@@ -158,7 +161,7 @@ class Engine:
         if isinstance(message, BundleBelieved):
             failed = on.CommandFailed(message.deployment, error.reason, str(error), error.code)
             self._inbox.put_nowait(failed)
-        if isinstance(message, OfferCame):
+        if isinstance(message, OfferCame | HintBelieved):
             refusal = Refusal(error.reason, str(error), error.code)
             message.ticket.finish(OfferOutcome(refusal=refusal))
 
@@ -171,6 +174,8 @@ class Engine:
                 await self._believe(message)
             case OfferCame():
                 await self._offered(message)
+            case HintBelieved():
+                await self._hinted(message)
             case SourceLeft(source=source):
                 self.sources.left(source)
             case SourceRefused(source=source, error=error):
@@ -178,9 +183,9 @@ class Engine:
             case Reconsider():
                 await self._reconsider()
             case Approve():
-                await self._answer(message.answer, self._approve(message))
+                await answered(message.answer, self._approve(message))
             case RollBackAsked():
-                await self._answer(message.answer, self._roll_back())
+                await answered(message.answer, self._roll_back())
 
     async def _step(self, event: on.Event) -> None:
         record = self.records.get(event.deployment)
@@ -229,11 +234,25 @@ class Engine:
             ticket.decided(await self._choose(self.manifest))
             self._carry(self.manifest, offer, ticket)
             self.reconsider()
+        elif offer.open_content is None:
+            self._hints.weigh(offer, ticket, self._tasks)
+        else:
+            self._act(do.VerifyOffer(await self._new(offer, ticket, digest), 0))
+
+    async def _hinted(self, message: HintBelieved) -> None:
+        """A neighbour's bundle that says nothing new leaves no trace."""
+        offer, ticket, manifest = message.offer, message.ticket, message.manifest
+        if self.manifest is not None and self.manifest.digest == manifest.digest:
+            ticket.finish(OfferOutcome(manifest))
             return
+        record = await self._new(offer, ticket, ManifestDigest(manifest.digest))
+        self._inbox.put_nowait(BundleBelieved(record, manifest))
+
+    async def _new(self, offer: Offer, ticket: Ticket, digest: ManifestDigest) -> DeploymentId:
         record = await self.records.new(offer.source, digest, self._now())
         self.handlers.offers[record.id] = offer
         self._tickets[record.id] = ticket
-        self._act(do.VerifyOffer(record.id, 0))
+        return record.id
 
     def _tell_refusal(self, event: on.Event) -> None:
         """An offer that could not be verified: its source and whoever follows it are told."""
@@ -248,7 +267,7 @@ class Engine:
             self._tickets[record.id].finish(OfferOutcome(refusal=refusal))
 
     async def _believe(self, message: BundleBelieved) -> None:
-        manifest, offer = message.manifest, self.handlers.offers[message.deployment]
+        manifest, offer = self._newest(message.manifest), self.handlers.offers[message.deployment]
         self.sources.believed(offer)
         new = self.manifest is None or self.manifest.digest != manifest.digest
         self.manifest = manifest
@@ -267,6 +286,11 @@ class Engine:
             self.parts.announce(ManifestDigest(manifest.digest))
         await self._decide(message.deployment, choice)
 
+    def _newest(self, manifest: Manifest) -> Manifest:
+        """Two bundles may be believed in one order, and their messages come in the other."""
+        current = self.parts.verifier.current()
+        return manifest if current is None or current.digest == manifest.digest else current
+
     def _carry(self, manifest: Manifest, offer: Offer, ticket: Ticket | None) -> None:
         if offer.open_content is None:
             self.carrier.manifest_accepted(manifest, ticket)
@@ -281,7 +305,10 @@ class Engine:
                 await self._step(on.CancelWanted(record.id, why))
 
     async def _choose(self, manifest: Manifest) -> Release | Refusal:
-        return admission.choose(manifest.releases, await self.handlers.facts())
+        try:
+            return admission.choose(manifest.releases, await self.handlers.facts())
+        except UpdateError as error:
+            return Refusal(error.reason, str(error), error.code)
 
     async def _decide(self, deployment: DeploymentId, choice: Release | Refusal) -> None:
         """Let the deployment go on with its choice, unless another one is on the way."""
@@ -321,38 +348,14 @@ class Engine:
             return False
         return last.release == choice and last.reason == refusal.reason
 
-    async def _answer(self, answer: asyncio.Future[str], work: Coroutine[Any, Any, str]) -> None:
-        try:
-            said = await work
-        except UpdateError as error:
-            answer.set_exception(error)
-        else:
-            answer.set_result(said)
-
-    async def _approve(self, message: Approve) -> str:
-        waiting = [
-            each for each in self.records.open() if each.phase is Phase.WAITING and each.release
-        ]
-        number = message.release
-        if number is None:
-            if not waiting or waiting[0].release is None:
-                raise NothingToDo("nothing waits for consent; name a release to allow it ahead")
-            number = waiting[0].release.release
-        install = self.parts.install
-        if message.again and install is not None:
-            clear = self.parts.journal.clear_bad
-            await asyncio.to_thread(clear, install.component, number)
-        self.handlers.approved.add(number)
-        self.note("operator.approved", release=str(number), again=str(message.again).lower())
+    async def _approve(self, wish: Approve) -> str:
+        number = await consent(self.parts, self.records, self.handlers, wish)
+        self.note("operator.approved", release=str(number), again=str(wish.again).lower())
         self.reconsider()
         return f"release {number} may be installed"
 
     async def _roll_back(self) -> str:
-        record = next((each for each in self.records.open() if each.phase in _REVERTIBLE), None)
-        if record is None:
-            if any(each.phase is Phase.INSTALLING for each in self.records.open()):
-                raise UsageError("the previous slot is being overwritten just now")
-            record = await asyncio.to_thread(way_back, self.parts.journal, self._settings)
+        record = await revertible(self.parts, self.records, self._settings)
         self.records.adopt(record)
         await self._step(on.RollbackWanted(record.id, "the operator asked for it"))
         return f"going back to slot {record.previous_slot}"
@@ -373,14 +376,6 @@ class Engine:
         self._tickets.pop(record.id, None)
         self._working.pop(record.id, None)
         self.records.forget(record.id)
-        if record.release is not None and recovery.proved_bad(record):
-            await asyncio.to_thread(
-                self.parts.journal.mark_bad,
-                record.release.component,
-                record.release.release,
-                record.reason,
-                self._now(),
-            )
         await self._protect()
         if record.phase is not Phase.FAILED:
             self.reconsider()

@@ -77,6 +77,15 @@ class BundleBelieved:
 
 
 @dataclass(frozen=True, slots=True)
+class HintBelieved:
+    """A neighbour's bundle that trust accepted; nothing is journaled about it yet."""
+
+    offer: Offer
+    ticket: Ticket
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
 class Reconsider:
     """Look again at what the manifest, the disk and the operator allow now."""
 
@@ -101,6 +110,7 @@ Message = (
     on.Event
     | BundleBelieved
     | OfferCame
+    | HintBelieved
     | SourceLeft
     | SourceRefused
     | Reconsider

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+from p2pupd.core import recovery
 from p2pupd.core.backoff import delay
 from p2pupd.engine.report import shown
 from p2pupd.errors import UpdateError
@@ -12,7 +13,7 @@ from p2pupd.model.ids import DeploymentId, ManifestDigest
 
 log = logging.getLogger(__name__)
 
-LOOK_BACK = 20
+LOOK_BACK = 1000
 """Deployments of before the start among which the one to show is found."""
 
 
@@ -23,6 +24,8 @@ class Records:
         self._journal = journal
         self._known: dict[DeploymentId, Deployment] = {}
         self.latest: Deployment | None = None
+        self.waiting = False
+        """The disk does not take a record just now."""
 
     async def load(self) -> tuple[Deployment, ...]:
         """Those that had not ended before the start, oldest first."""
@@ -54,7 +57,9 @@ class Records:
         attempt = 0
         while not await self._written(record):
             attempt += 1
+            self.waiting = True
             await asyncio.sleep(delay(attempt, 0))
+        self.waiting = False
         self._known[record.id] = record
         self.latest = shown(self.latest, record)
 
@@ -68,8 +73,18 @@ class Records:
 
     async def _written(self, record: Deployment) -> bool:
         try:
-            await asyncio.to_thread(self._journal.record, record)
+            await asyncio.to_thread(self._keep, record)
         except UpdateError as error:
             log.error("journal.waits reason=%s error=%s", error.reason, error)
             return False
         return True
+
+    def _keep(self, record: Deployment) -> None:
+        """A bad release is remembered before its deployment ends: a power cut in between must not
+        let it come again."""
+        release = record.release
+        if release is not None and recovery.proved_bad(record):
+            self._journal.mark_bad(
+                release.component, release.release, record.reason, record.changed
+            )
+        self._journal.record(record)

@@ -38,6 +38,12 @@ class DeviceSettings:
         "looked at again",
         check=at_least(1),
     )
+    stall_after: Seconds = setting(
+        Seconds(300.0),
+        "When one event keeps the daemon busy for longer, the service manager's watchdog is told "
+        "no more that all is well",
+        check=at_least(1),
+    )
     shutdown_grace: Seconds = setting(
         Seconds(10.0), "How long tasks may take to end on SIGTERM", check=at_least(0)
     )

@@ -7,8 +7,8 @@ from p2pupd.errors import DowngradeError, NothingToDo, UsageError
 from p2pupd.journal.interface import Journal
 from p2pupd.model.deployment import Deployment, Phase
 
-LOOK_BACK: Final = 200
-"""How many deployments are looked through for the one that runs now."""
+LOOK_BACK: Final = 1_000_000
+"""How many deployments are looked through for the one that runs now: all that are kept."""
 
 
 def way_back(journal: Journal, settings: DeviceSettings) -> Deployment:

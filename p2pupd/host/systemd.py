@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,12 +51,18 @@ class ServiceManager:
         """Keep the watchdog from biting."""
         self._send("WATCHDOG=1")
 
-    async def run(self) -> None:
-        """Say that the event loop lives, often enough, until cancelled. Ends without a watchdog."""
+    async def run(self, lives: Callable[[], bool] = lambda: True) -> None:
+        """While `lives()`, say so often enough, until cancelled. Ends without a watchdog.
+
+        That the event loop turns is told by being here at all.
+        """
         if self.watchdog_timeout is None:
             return
         while True:
-            self.alive()
+            if lives():
+                self.alive()
+            else:
+                log.error("systemd.watchdog-left-alone")
             await asyncio.sleep(self.watchdog_timeout / PINGS_PER_TIMEOUT)
 
     def _send(self, message: str) -> None:

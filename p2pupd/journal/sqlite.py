@@ -193,10 +193,12 @@ class SqliteJournal:
         )
 
     def _forget_ended(self, connection: sqlite3.Connection) -> None:
+        """What brought about what runs now is kept, however much has come to nothing since."""
         connection.execute(
             "DELETE FROM deployment WHERE ended = 1 AND id <= (SELECT id FROM deployment"
-            " WHERE ended = 1 ORDER BY id DESC LIMIT 1 OFFSET ?)",
-            (self._settings.ended_deployments,),
+            " WHERE ended = 1 ORDER BY id DESC LIMIT 1 OFFSET ?) AND id != ifnull((SELECT max(id)"
+            " FROM deployment WHERE phase IN (?, ?)), 0)",
+            (self._settings.ended_deployments, Phase.CONFIRMED, Phase.REVERTED),
         )
 
 

@@ -53,6 +53,20 @@ async def test_the_watchdog_is_fed_twice_in_its_time(tmp_path: Path) -> None:
         assert [server.recv(100) for _ in range(4)] == [b"WATCHDOG=1"] * 4
 
 
+async def test_a_daemon_that_stands_still_does_not_say_that_it_lives(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(str(tmp_path / "notify"))
+        server.setblocking(False)
+        manager = ServiceManager(str(tmp_path / "notify"), watchdog_timeout=0.05)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(manager.run(lambda: False), 0.2)
+        with pytest.raises(BlockingIOError):
+            server.recv(100)
+    assert "systemd.watchdog-left-alone" in caplog.text
+
+
 async def test_without_a_manager_nothing_happens() -> None:
     manager = ServiceManager.from_environment({"WATCHDOG_USEC": "1000"})
     assert manager == ServiceManager()

@@ -195,6 +195,15 @@ def test_a_directory_in_the_files_place_is_a_clear_error(path: Path) -> None:
         SqliteJournal(path, SETTINGS)
 
 
+def test_what_brought_about_the_running_release_outlives_what_came_to_nothing(
+    journal: SqliteJournal,
+) -> None:
+    for number in range(1, 10):
+        phase = Phase.CONFIRMED if number in (1, 2) else Phase.REFUSED
+        journal.record(a_record(phase, id=DeploymentId(str(number))))
+    assert [each.id for each in journal.deployments(100)] == ["9", "8", "7", "2"]
+
+
 def test_after_closing_every_use_is_an_error(journal: SqliteJournal) -> None:
     journal.close()
     with pytest.raises(HostError, match="closed"):

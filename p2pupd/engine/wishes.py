@@ -1,0 +1,53 @@
+"""What an operator may wish: consent to a release, and the way back from one."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from p2pupd.engine.handlers import Handlers
+from p2pupd.engine.messages import Approve
+from p2pupd.engine.parts import Parts
+from p2pupd.engine.records import Records
+from p2pupd.engine.settings import DeviceSettings
+from p2pupd.engine.way_back import way_back
+from p2pupd.errors import NothingToDo, UpdateError, UsageError
+from p2pupd.model.deployment import Deployment, Phase
+
+_REVERTIBLE: Final = (Phase.ARMED, Phase.TRIAL)
+
+
+async def answered(answer: asyncio.Future[str], work: Coroutine[Any, Any, str]) -> None:
+    """Give whoever asked, and still waits, the result of `work` or its error."""
+    try:
+        said = await work
+    except UpdateError as error:
+        if not answer.done():
+            answer.set_exception(error)
+    else:
+        if not answer.done():
+            answer.set_result(said)
+
+
+async def consent(parts: Parts, records: Records, handlers: Handlers, wish: Approve) -> int:
+    """The release that may be installed from now on. Raises NothingToDo when none was meant."""
+    number = wish.release
+    if number is None:
+        waiting = [each for each in records.open() if each.phase is Phase.WAITING]
+        if not waiting or waiting[0].release is None:
+            raise NothingToDo("nothing waits for consent; name a release to allow it ahead")
+        number = waiting[0].release.release
+    if wish.again and parts.install is not None:
+        await asyncio.to_thread(parts.journal.clear_bad, parts.install.component, number)
+    handlers.approved.add(number)
+    return number
+
+
+async def revertible(parts: Parts, records: Records, settings: DeviceSettings) -> Deployment:
+    """The deployment to go back from. Raises NothingToDo, UsageError or DowngradeError."""
+    under_way = records.open()
+    record = next((each for each in under_way if each.phase in _REVERTIBLE), None)
+    if record is not None:
+        return record
+    if any(each.phase is Phase.INSTALLING for each in under_way):
+        raise UsageError("the previous slot is being overwritten just now")
+    return await asyncio.to_thread(way_back, parts.journal, settings)

@@ -1,0 +1,90 @@
+"""What a seed carries: each release once, and nothing that its signers took back."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from p2pupd.engine.carrying import Carrier
+from p2pupd.engine.content import Content
+from p2pupd.engine.tasks import Tasks
+from p2pupd.model.device import ByteCounts, Role
+from p2pupd.model.release import Artifact, Manifest, Release
+from p2pupd.model.setting import Bytes
+from p2pupd.store.disk import DiskStore
+from p2pupd.store.settings import StoreSettings
+from p2pupd.swarm.interface import ProgressListener, SwarmPeer
+from tests.builders import a_release
+from tests.support import eventually
+
+
+class SilentSwarm:
+    """Nobody has anything."""
+
+    listen_port = 0
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    async def fetch(self, artifact: Artifact, directory: Path, _: ProgressListener) -> ByteCounts:
+        await asyncio.Event().wait()
+        return ByteCounts()
+
+    async def share(self, artifact: Artifact, directory: Path) -> None: ...
+
+    async def drop(self, artifact: Artifact) -> None: ...
+
+    def set_peers(self, peers: Sequence[SwarmPeer]) -> None: ...
+
+    def counts(self, artifact: Artifact) -> ByteCounts:
+        return ByteCounts()
+
+
+def _note(event: str, **fields: Any) -> None: ...
+
+
+def a_manifest(*releases: Release) -> Manifest:
+    return Manifest("0" * 64, 1, releases, issued=0, expires=1)
+
+
+@asynccontextmanager
+async def carrier(directory: Path, role: Role) -> AsyncIterator[Carrier]:
+    async with asyncio.TaskGroup() as group:
+        tasks = Tasks(group)
+        store = DiskStore(directory, StoreSettings(reserve=Bytes(0)))
+        yield Carrier(Content(store, SilentSwarm(), tasks, _note), role, tasks, _note)
+        for task in running():
+            task.cancel()
+
+
+def running() -> set[asyncio.Task[Any]]:
+    return asyncio.all_tasks() - {asyncio.current_task()}
+
+
+def names() -> list[str]:
+    return sorted(task.get_name()[:5] for task in running() if task.get_name()[:5] == "carry")
+
+
+async def test_a_manifest_that_comes_again_starts_nothing_twice(tmp_path: Path) -> None:
+    async with carrier(tmp_path, Role.SEED) as this:
+        for _ in range(50):
+            this.manifest_accepted(a_manifest(a_release(1), a_release(2)), None)
+            await asyncio.sleep(0)
+        assert names() == ["carry", "carry"]
+
+
+async def test_a_release_that_was_taken_back_is_waited_for_no_longer(tmp_path: Path) -> None:
+    async with carrier(tmp_path, Role.SEED) as this:
+        this.manifest_accepted(a_manifest(a_release(1), a_release(2)), None)
+        await asyncio.sleep(0)
+        this.manifest_accepted(a_manifest(a_release(2)), None)
+        await eventually(lambda: names() == ["carry"])
+        assert this.wanted() == {a_release(2).artifact.sha256}
+
+
+async def test_what_a_stick_brought_is_kept_while_the_manifest_names_it(tmp_path: Path) -> None:
+    async with carrier(tmp_path, Role.PEER) as this:
+        this.stick_came(a_manifest(a_release(1), a_release(2)), "usb:/media/x", None)
+        this.manifest_accepted(a_manifest(a_release(2), a_release(3)), None)
+        assert this.wanted() == {a_release(2).artifact.sha256}
