@@ -15,6 +15,10 @@ from p2pupd.swarm.settings import SwarmSettings
 
 ATTEMPTS: Final = 3
 BLOCKED: Final = 1
+DEAD_AFTER: Final = 20
+"""Seconds of silence after which a connection is given up. A neighbour whose cable was pulled is
+refused as its own double until then, because its old connection dies unnoticed."""
+
 DISK: Final = "posix_disk_io_constructor"
 """Writes go to the system at once and by the network thread: nothing verified is lost by a kill,
 no pool of threads or buffers. The default backend of libtorrent 2.1 holds megabytes back."""
@@ -114,7 +118,7 @@ def session_settings(settings: SwarmSettings, port: int, uploads: bool) -> "lt.s
         "peer_connect_timeout": 5,
         "handshake_timeout": 5,
         "prioritize_partial_pieces": True,
-        "peer_timeout": 60,
+        "peer_timeout": DEAD_AFTER,
         "piece_timeout": 10,
         "request_timeout": 20,
         "unchoke_slots_limit": -1 if uploads else 0,
