@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 from p2pupd.engine.tasks import Signal, Tasks, either, unless
 from p2pupd.errors import ContentError, FetchError, SourceGone, TrustError, UpdateError
@@ -21,6 +22,9 @@ from p2pupd.store.interface import Store
 from p2pupd.swarm.interface import Swarm
 
 log = logging.getLogger(__name__)
+
+SOON: Final = 10.0
+"""Seconds: a stick that comes is left alone when neighbours will be done by then."""
 
 
 class TransferState(StrEnum):
@@ -264,13 +268,17 @@ class Content:
                 self._fetching(transfer)
             if transfer.state is TransferState.FETCHING:
                 transfer.progress = progress
+            if better():
+                transfer.changed.fire()
 
         artifact = transfer.release.artifact
-        fetch = self._swarm.fetch(artifact, directory, came)
 
         def better() -> bool:
-            return transfer.progress.rate == 0 and self._source_for(transfer) is not None
+            left = artifact.length - transfer.progress.done
+            slow = transfer.progress.rate * SOON < left
+            return slow and self._source_for(transfer) is not None
 
+        fetch = self._swarm.fetch(artifact, directory, came)
         if not await unless(better, transfer.changed, fetch):
             return False
         await asyncio.to_thread(self._store.verify, artifact)
