@@ -108,7 +108,7 @@ class LibtorrentSwarm:
 
     async def share(self, artifact: Artifact, directory: Path) -> None:
         known = self._transfers.get(artifact.pieces_root)
-        transfer = await self._join(artifact, directory)
+        transfer = await self._join(artifact, directory, complete=True)
         if transfer is known and transfer.unfinished and transfer.handle:
             transfer.checked.clear()
             transfer.handle.force_recheck()
@@ -159,7 +159,9 @@ class LibtorrentSwarm:
             queue = request_queue(self._settings.outstanding, devices)
             self._listening.limit_requests(queue)
 
-    async def _join(self, artifact: Artifact, directory: Path) -> Transfer:
+    async def _join(
+        self, artifact: Artifact, directory: Path, *, complete: bool = False
+    ) -> Transfer:
         """The transfer of this artifact in this directory, added where it is not there yet."""
         await self._ready.wait()
         root = artifact.pieces_root
@@ -172,7 +174,7 @@ class LibtorrentSwarm:
         transfer = Transfer(artifact, directory, self.counts(artifact), watch)
         self._transfers[root] = transfer
         try:
-            begin = await asyncio.to_thread(resume.start, artifact, directory)
+            begin = await asyncio.to_thread(resume.start, artifact, directory, complete)
             if transfer.failure:
                 raise transfer.failure
             transfer.blind = begin.blind
