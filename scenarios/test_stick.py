@@ -4,11 +4,10 @@ import asyncio
 import shutil
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from p2pupd.demo.device import Device
+from scenarios.lib.disk import small_disk
 from scenarios.lib.fleet import Json, all_reach, events, fleet, powered, until
 from scenarios.lib.office import Office
 from tests.support import needs_root
@@ -16,6 +15,9 @@ from tests.support import needs_root
 SIZE = 192 << 20
 READ_ON = 4 << 20
 """Bytes that are read before the stick is pulled, at least."""
+
+ROOM = 1 << 20
+"""For metadata."""
 
 QUIET: dict[str, Json] = {"discovery": {"mdns": False}}
 
@@ -69,16 +71,6 @@ class Port(Slot):
 
 def _run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
-
-
-@contextmanager
-def memory_stick(path: Path) -> Iterator[Path]:
-    path.mkdir()
-    _run("mount", "-t", "tmpfs", "-o", f"size={SIZE + (32 << 20)}", "tmpfs", str(path))
-    try:
-        yield path
-    finally:
-        _run("umount", "-l", str(path))
 
 
 async def pulled_and_back(device: Device, slot: Slot) -> int:
@@ -148,7 +140,7 @@ async def test_a_stick_that_is_pulled_is_waited_for(tmp_path: Path) -> None:
 
 @needs_root
 async def test_a_seed_goes_on_when_the_stick_is_mounted_again(tmp_path: Path) -> None:
-    with memory_stick(tmp_path / "stick") as stick:
+    with small_disk(tmp_path / "stick", SIZE + ROOM) as stick:
         office = Office(tmp_path / "office", SIZE)
         image = stocked(stick, office)
         async with fleet(None, office.anchor) as floor:

@@ -1,12 +1,10 @@
 """No room for a release: refused before a byte is moved, and taken once there is room."""
 
 import json
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from p2pupd.demo.device import Device
+from scenarios.lib.disk import small_disk
 from scenarios.lib.fleet import Json, all_reach, events, fleet, knows, on, powered, until
 from scenarios.lib.office import Office
 from tests.support import needs_root
@@ -58,18 +56,6 @@ async def test_a_release_beyond_the_quota_is_taken_when_the_quota_is_raised(
             await all_reach([device], "confirmed", within=30)
             assert await device.received() == {"lan": SIZE, "usb": 0}
         assert (device.directory / "slot_b").read_bytes() == image
-
-
-@contextmanager
-def small_disk(path: Path, size: int) -> Iterator[Path]:
-    """A file system of `size` bytes."""
-    path.mkdir()
-    options = f"size={size}"
-    subprocess.run(("mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)), check=True)
-    try:
-        yield path
-    finally:
-        subprocess.run(("umount", "-l", str(path)), check=True)
 
 
 @needs_root

@@ -113,6 +113,9 @@ def _facts(status: dict[str, Any]) -> list[tuple[str, RenderableType]]:
         ("store", "{} used, {} free".format(*(size(status["store"][k]) for k in ("used", "free")))),
     ]
     rows += [("source", f"{name}: {state}") for name, state in status["sources"].items()]
+    if refused := status["refused"]:
+        said = f"{refused['source']}: {refused['reason']}: {refused['detail']}"
+        rows.append(("refused", Text(said, "yellow")))
     rows += [
         ("warning", Text(each, "yellow")) for each in (status["manifest"] or {}).get("warnings", [])
     ]

@@ -6,6 +6,7 @@ swarm tried meanwhile; a stick that lies is not asked again.
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -43,7 +44,6 @@ class Transfer:
     state: TransferState = TransferState.FETCHING
     source: str = ""
     progress: TransferProgress = field(default_factory=lambda: TransferProgress(0, 0))
-    usb: int = 0
     error: UpdateError | None = None
     refused: dict[str, UpdateError] = field(default_factory=dict)
     users: int = 0
@@ -72,6 +72,7 @@ class Content:
         self._note = note
         self._sources: dict[str, Source] = {}
         self._transfers: dict[Sha256, Transfer] = {}
+        self._usb: Counter[Sha256] = Counter()
 
     def source_came(self, name: str, open_content: ContentOpener) -> None:
         """A stick is in: transfers that wait may use it; it gets a new chance."""
@@ -97,8 +98,7 @@ class Content:
     def counts(self, artifact: Artifact) -> ByteCounts:
         """Payload bytes by source of one artifact since the start."""
         swarm = self._swarm.counts(artifact)
-        transfer = self._transfers.get(artifact.sha256)
-        usb = transfer.usb if transfer else 0
+        usb = self._usb[artifact.sha256]
         return ByteCounts(
             lan=swarm.lan, usb=usb, sent=swarm.sent, wasted=swarm.wasted, uplink=swarm.uplink
         )
@@ -149,7 +149,7 @@ class Content:
             before, transfer = transfer, Transfer(release)
             transfer.progress = TransferProgress(0, release.artifact.length)
             if before is not None:
-                transfer.usb, transfer.refused = before.usb, before.refused
+                transfer.refused = before.refused
                 if before.state is TransferState.INTERRUPTED:
                     transfer.state, transfer.progress = before.state, before.progress
             self._transfers[sha256] = transfer
@@ -242,7 +242,7 @@ class Content:
 
         def copied(done: int) -> None:
             nonlocal kept
-            transfer.usb += max(0, done - (done if kept is None else kept))
+            self._usb[artifact.sha256] += max(0, done - (done if kept is None else kept))
             transfer.progress = TransferProgress(done, artifact.length)
             kept = done
             if transfer.stopped:

@@ -55,7 +55,7 @@ class Operations:
         await self._engine.ready.wait()
         engine = self._engine
         picture = await report(
-            self._parts, self._settings, engine.handlers, engine.manifest, engine.records.latest
+            self._parts, self._settings, engine.handlers, engine.manifest, engine.records
         )
         return picture | {
             "neighbours": len(list(self._neighbours())),

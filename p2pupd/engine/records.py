@@ -5,7 +5,6 @@ import logging
 
 from p2pupd.core import recovery
 from p2pupd.core.backoff import delay
-from p2pupd.engine.report import shown
 from p2pupd.errors import UpdateError
 from p2pupd.journal.interface import Journal
 from p2pupd.model.deployment import Deployment, Phase
@@ -18,19 +17,24 @@ LOOK_BACK = 1000
 
 
 class Records:
-    """Written by the engine's loop only. `latest` is the one that people are shown."""
+    """Written by the engine's loop only.
+
+    `latest` is the one that people are shown; `refused` the newest offer that was refused before
+    it named a release, unless a release came after it.
+    """
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._known: dict[DeploymentId, Deployment] = {}
         self.latest: Deployment | None = None
+        self.refused: Deployment | None = None
         self.waiting = False
         """The disk does not take a record just now."""
 
     async def load(self) -> tuple[Deployment, ...]:
         """Those that had not ended before the start, oldest first."""
         for record in reversed(await asyncio.to_thread(self._journal.deployments, LOOK_BACK)):
-            self.latest = shown(self.latest, record)
+            self._show(record)
         return await asyncio.to_thread(self._journal.open_deployments)
 
     def get(self, deployment: DeploymentId) -> Deployment | None:
@@ -61,7 +65,7 @@ class Records:
             await asyncio.sleep(delay(attempt, 0))
         self.waiting = False
         self._known[record.id] = record
-        self.latest = shown(self.latest, record)
+        self._show(record)
 
     def adopt(self, record: Deployment) -> None:
         """Take up a record that is in the journal already."""
@@ -70,6 +74,13 @@ class Records:
     def forget(self, deployment: DeploymentId) -> None:
         """It has ended; the journal keeps it."""
         self._known.pop(deployment, None)
+
+    def _show(self, record: Deployment) -> None:
+        self.latest = shown(self.latest, record)
+        if record.release is None and record.phase in (Phase.REFUSED, Phase.FAILED):
+            self.refused = record
+        elif record.release is not None and self.refused and record.id > self.refused.id:
+            self.refused = None
 
     async def _written(self, record: Deployment) -> bool:
         try:
@@ -88,3 +99,14 @@ class Records:
                 release.component, release.release, record.reason, record.changed
             )
         self._journal.record(record)
+
+
+def shown(current: Deployment | None, record: Deployment) -> Deployment:
+    """The deployment to show once `record` was journaled, where `current` was shown before.
+
+    An offer that comes to nothing hides neither a release that is under way nor what became of
+    the last one.
+    """
+    if current is None or current.release is None or record.release is not None:
+        return record
+    return current

@@ -7,6 +7,7 @@ from p2pupd import __version__
 from p2pupd.engine.content import Content, Transfer
 from p2pupd.engine.handlers import Handlers
 from p2pupd.engine.parts import Parts
+from p2pupd.engine.records import Records
 from p2pupd.engine.settings import DeviceSettings
 from p2pupd.errors import UpdateError
 from p2pupd.model.deployment import Deployment, Phase
@@ -21,7 +22,7 @@ async def report(
     settings: DeviceSettings,
     handlers: Handlers,
     manifest: Manifest | None,
-    latest: Deployment | None,
+    records: Records,
 ) -> Json:
     """The picture of now. Lengths and counts are bytes, times are Unix seconds."""
     content = handlers.content
@@ -36,7 +37,8 @@ async def report(
         "manifest": _manifest(manifest),
         "installed": await _installed(handlers),
         "slots": {name: _release_of(holds) for name, holds in slots.items()},
-        "deployment": _deployment(latest, handlers, content),
+        "deployment": _deployment(records.latest, handlers, content),
+        "refused": _refused(records.refused),
         "transfers": [_transfer(each, content) for each in content.transfers()],
         "store": {"used": usage.used, "free": usage.free, "quota": usage.quota},
         "bad": [
@@ -44,18 +46,6 @@ async def report(
             for (component, release), reason in bad.items()
         ],
     }
-
-
-def shown(current: Deployment | None, record: Deployment) -> Deployment:
-    """The deployment to show once `record` was journaled, where `current` was shown before.
-
-    An offer that comes to nothing hides neither a release that is under way nor what became of
-    the last one; one that was refused is shown while nothing is under way.
-    """
-    if current is None or record.id == current.id or record.release is not None:
-        return record
-    refused = record.phase in (Phase.REFUSED, Phase.FAILED)
-    return record if refused and current.phase.ended else current
 
 
 def _release(release: Release) -> Json:
@@ -122,6 +112,18 @@ def _deployment(latest: Deployment | None, handlers: Handlers, content: Content)
                 done = each.progress.done
         picture["progress"] = {"done": done, "length": latest.release.artifact.length}
     return picture
+
+
+def _refused(offer: Deployment | None) -> Json | None:
+    if offer is None:
+        return None
+    return {
+        "source": offer.source,
+        "reason": offer.reason,
+        "detail": offer.detail,
+        "code": offer.code,
+        "changed": offer.changed,
+    }
 
 
 def _transfer(transfer: Transfer, content: Content) -> Json:

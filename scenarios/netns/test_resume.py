@@ -16,6 +16,7 @@ from tests.support import needs_root
 MIB = 1 << 20
 SIZE = 32 * MIB
 MBIT = 50
+SLOW_MBIT = 10
 PEERS = 2
 
 
@@ -97,4 +98,22 @@ async def test_a_seed_that_was_unplugged_is_used_again_when_it_is_back(tmp_path:
                 await all_reach([device], "confirmed", within=60)
                 again = (await device.received())["lan"] - SIZE
                 assert again <= piece_length_for(SIZE)
+            assert (device.directory / "slot_b").read_bytes() == image
+
+
+@needs_root
+@pytest.mark.timeout(120)
+async def test_a_stick_is_taken_instead_of_a_slow_network(tmp_path: Path) -> None:
+    office = Office(tmp_path / "office", SIZE)
+    image = office.release(1)
+    with network(SLOW_MBIT) as net:
+        async with fleet(net, office.anchor) as floor:
+            seed, device = floor.seed(), floor.device("device")
+            async with powered([seed, device]):
+                await knows(seed, 1)
+                await on(seed, "import", str(office.directory))
+                await until(lambda: _fetched(device), 20, "the device fetches")
+                await on(device, "import", str(office.directory))
+                assert (await device.received())["usb"] > SIZE // 2
+                await all_reach([device], "confirmed", within=20)
             assert (device.directory / "slot_b").read_bytes() == image

@@ -82,7 +82,7 @@ def reasons(status: Json) -> set[str]:
     """Every reason that `status --json` gives for what the device does not do."""
     found = {each["reason"] for each in status["transfers"]}
     found |= {said.partition(":")[0] for said in status["sources"].values()}
-    return found | {(status["deployment"] or {"reason": ""})["reason"]}
+    return found | {status["refused"]["reason"]} if status["refused"] else found
 
 
 @asynccontextmanager
