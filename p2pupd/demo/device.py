@@ -91,6 +91,7 @@ class Device:
             "discovery": {"interfaces": [self.address], "networks": ["127.0.0.0/8"]},
             "peer": {"listen": [self.address]},
             "swarm": {"interfaces": [self.address]},
+            "media": {"mount_points": [], "removable": False},
         }
         if self.installs:
             slots = {f"slot_{each}": str(self.directory / f"slot_{each}") for each in "ab"}
