@@ -2,13 +2,16 @@
 
 import asyncio
 import shutil
+import signal
 import subprocess
+import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
 
+from p2pupd.cli.app import INTERRUPTED
 from p2pupd.demo.device import Device
 from scenarios.lib.disk import small_disk
-from scenarios.lib.fleet import Json, all_reach, events, fleet, powered, until
+from scenarios.lib.fleet import Json, all_reach, events, fleet, on, powered, until
 from scenarios.lib.office import Office
 from tests.support import needs_root
 
@@ -156,3 +159,28 @@ async def test_a_seed_goes_on_when_the_stick_is_mounted_again(tmp_path: Path) ->
                     subprocess.run(("umount", "-l", slot.point), check=False)
             stored = next((seed.directory / "store").glob("*/object.json")).parent
             assert image in (each.read_bytes() for each in stored.iterdir())
+
+
+async def test_an_import_that_is_interrupted_stops_and_goes_on_when_typed_again(
+    tmp_path: Path,
+) -> None:
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    office = Office(tmp_path / "office", SIZE)
+    stocked(stick, office)
+    async with fleet(None, office.anchor) as floor:
+        seed = floor.device("seed", role="seed", installs=False, settings=QUIET)
+        async with powered([seed]):
+            await until(seed.status, 15, "daemon answers")
+            typed = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "p2pupd", "import", str(stick)),
+                *("--config", str(seed.config_file)),
+                stderr=asyncio.subprocess.DEVNULL,
+            )
+            while await _done(seed) <= READ_ON:
+                await asyncio.sleep(0)
+            typed.send_signal(signal.SIGINT)
+            assert await typed.wait() == INTERRUPTED
+            await until(lambda: _is(seed, "interrupted"), 10, "interrupted")
+            await on(seed, "import", str(stick))
+            assert await seed.received() == {"lan": 0, "usb": SIZE}
