@@ -86,8 +86,9 @@ class ControlClient:
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: Exception) -> DaemonUnreachable:
+        said = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
         return DaemonUnreachable(
-            f"no answer on {self._path}: {str(error) or type(error).__name__}; is `p2pupd daemon` "
+            f"no answer on {self._path}: {said}; is `p2pupd daemon` "
             "running with this configuration, and may you use its socket?"
         )
 

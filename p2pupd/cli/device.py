@@ -12,6 +12,7 @@ from rich.text import Text
 
 from p2pupd.api.control_client import ControlClient
 from p2pupd.cli.options import device_options, json_option, print_json
+from p2pupd.errors import UsageError
 
 REFRESH_SECONDS = 0.5
 ROLLBACK_PENDING = 120
@@ -86,6 +87,8 @@ def _show(page: Callable[[], RenderableType], watch: bool) -> None:
     if not watch:
         console.print(page())
         return
+    if not console.is_terminal:
+        raise UsageError("--watch needs a terminal; without one, ask again with --json")
     with Live(page(), console=console, auto_refresh=False) as live:
         while True:
             time.sleep(REFRESH_SECONDS)

@@ -66,7 +66,9 @@ def _configuration(config: Config) -> Finding:
             "device.hardware is empty, so no release fits",
             "name what this device is, as releases do",
         )
-    files = sorted({each for each in config.origins.values() if each.startswith("/")})
+    files = sorted(
+        {each for each in config.origins.values() if not each.startswith(("--", "environment "))}
+    )
     return ok("configuration", "valid: " + (", ".join(files) or "defaults only"))
 
 
@@ -121,12 +123,14 @@ def _boot(settings: Settings) -> BootFacts | Finding:
     check = "boot environment"
     install = settings.install
     made = statefile_path(install, settings.state_dir)
-    if install.bootloader is BootloaderKind.STATEFILE and not made.exists():
-        return ok(check, f"{made} is made when first needed, with slot {install.initial_slot}")
     try:
+        if install.bootloader is BootloaderKind.STATEFILE and not made.exists():
+            return ok(check, f"{made} is made when first needed, with slot {install.initial_slot}")
         return asyncio.run(boot_control(install, settings.state_dir).read())
     except UpdateError as error:
         return fail(check, error.message, "see docs/bootloaders.md")
+    except PermissionError:
+        return fail(check, f"{made} may not be looked at", "run doctor as the daemon's user")
 
 
 def _boot_finding(settings: Settings, facts: BootFacts) -> Finding:

@@ -228,7 +228,10 @@ def _dependency(text: str) -> Dependency:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Bars on a terminal: call with a name, the bytes in all and the bytes done."""
+    """Bars on a terminal: call with a name, the bytes in all and the bytes done.
+
+    Nothing is drawn before the first call: redrawing would wipe out a passphrase's prompt.
+    """
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
@@ -236,12 +239,18 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
         DownloadColumn(binary_units=True),
         TransferSpeedColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        tasks: dict[str, Any] = {}
+    bar = Progress(*columns, console=console, disable=not console.is_terminal)
+    tasks: dict[str, Any] = {}
 
-        def advance(name: str, length: int, done: int) -> None:
-            if name not in tasks:
-                tasks[name] = bar.add_task(name, total=length)
-            bar.update(tasks[name], completed=done)
+    def advance(name: str, length: int, done: int) -> None:
+        if not tasks:
+            bar.start()
+        if name not in tasks:
+            tasks[name] = bar.add_task(name, total=length)
+        bar.update(tasks[name], completed=done)
 
+    try:
         yield advance
+    finally:
+        if tasks:
+            bar.stop()

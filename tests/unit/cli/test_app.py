@@ -103,3 +103,10 @@ def test_a_reader_that_goes_away_ends_it_quietly() -> None:
     os.close(writing)
     assert ended.returncode == 1
     assert ended.stderr == b""
+
+
+def test_watching_without_a_terminal_is_refused_instead_of_showing_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["status", "--watch"]) == 2
+    assert "--watch needs a terminal" in capsys.readouterr().err

@@ -289,3 +289,13 @@ def test_without_multicast_nothing_is_asked(patient: Patient) -> None:
 def test_a_host_without_a_network_is_told(patient: Patient) -> None:
     verdict, says = patient.verdict("multicast", "--set", 'discovery.interfaces=["none0"]')
     assert (verdict, says) == ("fail", "no interface with an IPv4 address can multicast")
+
+
+def test_it_names_the_configuration_file_however_it_was_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("config.toml").write_text('device.role = "seed"\ndiscovery.mdns = false\n')
+    run(["doctor", "--config", "config.toml", "--json"])
+    findings = {each["check"]: each for each in json.loads(capsys.readouterr().out)}
+    assert findings["configuration"]["says"] == "valid: config.toml"

@@ -1,6 +1,10 @@
 """`p2pupd repo`, as a release engineer types it."""
 
+import contextlib
 import json
+import os
+import pty
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -238,3 +242,29 @@ def test_export_names_what_is_not_there(capsys: Said) -> None:
     assert "where it is mounted" in capsys.readouterr().err
     assert run(["repo", "export", ".", "--repo", "acme", "--component", "tank"]) == 2
     assert "no release of tank" in capsys.readouterr().err
+
+
+def test_the_passphrase_is_asked_for_where_nothing_is_drawn_over_it(
+    tmp_path: Path, capsys: Said
+) -> None:
+    Path("secret").write_text("a passphrase")
+    init = ["repo", "init", "acme", "--line", "gateway", "--passphrase-file", "secret"]
+    assert run(init) == 0
+    capsys.readouterr()
+    described = ["--component", "os", "--version", "1.0", "--hardware", "rev-a", "--repo", "acme"]
+    command = [sys.executable, "-m", "p2pupd", "repo", "add", image(), *described]
+    child, screen = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, command)
+    shown = b""
+    while b"Passphrase of" not in shown:
+        shown += os.read(screen, 4096)
+    before = shown
+    os.write(screen, b"a passphrase\n")
+    with contextlib.suppress(OSError):
+        while more := os.read(screen, 4096):
+            shown += more
+    os.close(screen)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert b"\x1b[" not in before
+    assert b"os 1.0 (release 1)" in shown
