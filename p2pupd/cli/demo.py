@@ -3,6 +3,7 @@
 import asyncio
 import re
 import shutil
+import signal
 import tempfile
 import time
 from pathlib import Path
@@ -58,7 +59,7 @@ def demo(context: click.Context, devices: int, length: int, once: bool, keep: Pa
     floor = Floor(directory.absolute(), devices, length, _say(console))
     try:
         summary = asyncio.run(_show(floor, once, console))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         context.exit(0)
     finally:
         if keep is None:
@@ -72,6 +73,7 @@ def _say(console: Console) -> Any:
 
 
 async def _show(floor: Floor, once: bool, console: Console) -> Summary:
+    _end_on_signals()
     console.print(f"A floor of 1 seed and {floor.devices} devices in {floor.directory}")
     await floor.publish()
     await asyncio.to_thread(floor.prepare)
@@ -82,6 +84,14 @@ async def _show(floor: Floor, once: bool, console: Console) -> Summary:
         finally:
             for each in running:
                 each.cancel()
+
+
+def _end_on_signals() -> None:
+    """Whoever ends the demo or closes its terminal wants the whole floor to end, as by Ctrl-C."""
+    main = asyncio.current_task()
+    assert main is not None
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, main.cancel)
 
 
 async def _watch(floor: Floor, once: bool, console: Console) -> Summary:

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -43,7 +44,7 @@ class Device:
     installs: bool = True
     prefix: tuple[str, ...] = ()
     settings: Mapping[str, Json] = field(default_factory=dict)
-    python: Sequence[str] = (sys.executable, "-m", "p2pupd")
+    python: Sequence[str] = (sys.executable, "-m", "p2pupd.demo.leashed", str(os.getpid()))
     process: asyncio.subprocess.Process | None = None
     boots: int = 0
 
@@ -133,7 +134,8 @@ class Device:
         """End the daemon by a signal (SIGKILL is a power cut); its exit code."""
         if self.process is None or self.process.returncode is not None:
             return None if self.process is None else self.process.returncode
-        os.killpg(self.process.pid, number)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
         return await self.process.wait()
 
     async def ask(self, target: str) -> Any:

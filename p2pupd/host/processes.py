@@ -1,6 +1,7 @@
 """The one door to other programs: argument lists, standard input closed, output bounded."""
 
 import asyncio
+import ctypes
 import os
 import shlex
 import signal
@@ -20,6 +21,8 @@ LINGER_SECONDS: Final = 1.0
 
 OURS_ALONE: Final = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID")
 """Environment by which the service manager speaks to this process and to no other."""
+
+PR_SET_PDEATHSIG: Final = 1
 
 _CHUNK: Final = 16 * 1024
 
@@ -90,6 +93,17 @@ async def _start(
         errors.started()
 
 
+def end_with(parent: int) -> None:
+    """Have this process ended by SIGTERM when its parent ends, however that does; see prctl(2).
+
+    `parent` is the process id that the parent had when it started this one: if it has ended
+    already, this process ends now.
+    """
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 class _Output:
     """The start of what a program writes; the rest is read and dropped.
 
@@ -97,7 +111,11 @@ class _Output:
     """
 
     def __init__(self) -> None:
-        self._read_end, self.write_end = os.pipe()
+        try:
+            self._read_end, write_end = os.pipe()
+        except OSError as error:
+            raise HostError(f"cannot start a program: {error.strerror}") from error
+        self.write_end: int | None = write_end
         os.set_blocking(self._read_end, False)
         self._kept = bytearray()
         self._ended = asyncio.Event()
@@ -109,10 +127,13 @@ class _Output:
     def __exit__(self, *_: object) -> None:
         asyncio.get_running_loop().remove_reader(self._read_end)
         os.close(self._read_end)
+        self.started()
 
     def started(self) -> None:
-        """The program has its own copy of the pipe now."""
-        os.close(self.write_end)
+        """The program has its own copy of the pipe now, or never will."""
+        if self.write_end is not None:
+            os.close(self.write_end)
+            self.write_end = None
 
     def _more(self) -> None:
         chunk = os.read(self._read_end, _CHUNK)

@@ -1,6 +1,9 @@
 """Running other programs, with every dimension bounded."""
 
 import asyncio
+import os
+import resource
+import signal
 import sys
 from pathlib import Path
 
@@ -90,3 +93,52 @@ async def test_what_a_program_leaves_in_the_background_is_left_alone(tmp_path: P
 async def test_a_killed_program_has_a_negative_code() -> None:
     code = "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"
     assert (await run([sys.executable, "-c", code], timeout=20)).code == -15
+
+
+async def test_a_process_ends_with_its_parent_even_one_that_is_killed() -> None:
+    child = (
+        "import os, sys, time; from p2pupd.host.processes import end_with;"
+        "end_with(int(sys.argv[1])); print(os.getpid(), flush=True); time.sleep(60)"
+    )
+    parent = (
+        "import os, subprocess, sys;"
+        f"subprocess.run([sys.executable, '-c', {child!r}, str(os.getpid())])"
+    )
+    started = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", parent, stdout=asyncio.subprocess.PIPE
+    )
+    assert started.stdout is not None
+    pid = int(await started.stdout.readline())
+    started.kill()
+    await started.wait()
+    await eventually(lambda: _ended(pid))
+
+
+async def test_a_process_whose_parent_has_ended_already_ends_at_once() -> None:
+    program = "from p2pupd.host.processes import end_with; end_with(1); print('lives on')"
+    ended = await run((sys.executable, "-c", program), timeout=10)
+    assert (ended.code, ended.output) == (-signal.SIGTERM, "")
+
+
+def _ended(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+async def test_without_a_free_descriptor_no_program_starts_and_none_is_lost() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for spare in range(1, 6):
+        highest = max(int(each) for each in os.listdir("/proc/self/fd"))
+        fillers = [os.open("/dev/null", os.O_RDONLY) for _ in range(highest + 1 - before)]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(fillers, default=highest) + spare, hard))
+        try:
+            with pytest.raises(HostError, match="cannot start"):
+                await run(["true"], timeout=10)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            for each in fillers:
+                os.close(each)
+    assert len(os.listdir("/proc/self/fd")) == before
