@@ -113,6 +113,7 @@ async def test_a_release_that_failed_is_not_tried_again_until_an_operator_allows
         await this.takes_nothing("known-bad")
         assert await this.trials() == 1
 
+        assert "--again" in await on(device, "approve", "1", expect=2)
         await on(device, "approve", "1", "--again")
         await until(lambda: this.has_tried(2), 20, "the second trial")
         await all_reach([device], "reverted", within=20)

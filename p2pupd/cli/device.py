@@ -116,7 +116,7 @@ def _facts(status: dict[str, Any]) -> list[tuple[str, RenderableType]]:
         ("store", "{} used, {} free".format(*(size(status["store"][k]) for k in ("used", "free")))),
     ]
     rows += [("source", f"{name}: {state}") for name, state in status["sources"].items()]
-    if refused := status["refused"]:
+    if refused := status.get("refused"):
         said = f"{refused['source']}: {refused['reason']}: {refused['detail']}"
         rows.append(("refused", Text(said, "yellow")))
     rows += [

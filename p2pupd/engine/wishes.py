@@ -29,17 +29,33 @@ async def answered(answer: asyncio.Future[str], work: Coroutine[Any, Any, str]) 
 
 
 async def consent(parts: Parts, records: Records, handlers: Handlers, wish: Approve) -> int:
-    """The release that may be installed from now on. Raises NothingToDo when none was meant."""
+    """The release that may be installed from now on.
+
+    Raises NothingToDo when none was meant, UsageError for one that is bad here without `again`.
+    """
     number = wish.release
     if number is None:
         waiting = [each for each in records.open() if each.phase is Phase.WAITING]
         if not waiting or waiting[0].release is None:
             raise NothingToDo("nothing waits for consent; name a release to allow it ahead")
         number = waiting[0].release.release
-    if wish.again and parts.install is not None:
-        await asyncio.to_thread(parts.journal.clear_bad, parts.install.component, number)
+    if parts.install is not None:
+        await _forgive(parts, (parts.install.component, number), again=wish.again)
     handlers.approved.add(number)
     return number
+
+
+async def _forgive(parts: Parts, which: tuple[str, int], *, again: bool) -> None:
+    """A release that has failed here before is allowed only when that is said."""
+    reason = (await asyncio.to_thread(parts.journal.bad_releases)).get(which)
+    if reason is None:
+        return
+    if not again:
+        raise UsageError(
+            f"release {which[1]} has failed on this device before ({reason}); "
+            f"`p2pupd approve {which[1]} --again` lets it be tried once more"
+        )
+    await asyncio.to_thread(parts.journal.clear_bad, *which)
 
 
 async def revertible(parts: Parts, records: Records, settings: DeviceSettings) -> Deployment:

@@ -175,8 +175,12 @@ def _repository(path: Path) -> Iterator[int]:
 def _top(path: Path, stack: ExitStack) -> int:
     try:
         return stack.enter_context(beneath.opened(path))
-    except (FileNotFoundError, NotADirectoryError) as error:
+    except FileNotFoundError as error:
         raise NotARepository("there is no such directory") from error
+    except NotADirectoryError as error:
+        raise NotARepository(
+            "it is a file; name the stick, or the repository's directory"
+        ) from error
 
 
 @contextmanager
