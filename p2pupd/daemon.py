@@ -357,7 +357,9 @@ def _install_part(settings: Settings) -> InstallPart | None:
         tries=install.tries,
         dirty_limit=install.dirty_limit,
     )
-    return InstallPart(ComponentId(install.component), install.installer, installer)
+    return InstallPart(
+        ComponentId(install.component), install.installer, installer, line=install.line
+    )
 
 
 def _swarm_peers(neighbours: Iterable[Neighbour]) -> list[SwarmPeer]:

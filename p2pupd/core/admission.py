@@ -8,7 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from p2pupd.errors import DowngradeError, HardwareError, HealthError, SpaceError, UpdateError
+from p2pupd.errors import (
+    DowngradeError,
+    HardwareError,
+    HealthError,
+    SignatureError,
+    SpaceError,
+    UpdateError,
+)
 from p2pupd.errors import NothingToDo as NothingToDoError
 from p2pupd.model.device import DeviceFacts
 from p2pupd.model.release import Release
@@ -36,23 +43,35 @@ def choose(releases: Iterable[Release], facts: DeviceFacts) -> Release | Refusal
 
     The highest release that is newer than the installed one and whose stepping stone
     (`min_release`) is reached; without a newer one, a signed way back (`rollback_from` names the
-    installed release, and the security floor allows it).
+    installed release, and the security floor allows it). A release that a signed way back leads
+    away from is never gone to. Any product line's signers can name any component: where two do, a
+    device that was not told its line takes neither.
     """
     if facts.component is None:
         return Refusal("no-component", "this device installs nothing; it only carries", 4)
-    ours = [each for each in releases if each.component == facts.component]
+    named = [each for each in releases if each.component == facts.component]
+    ours = [each for each in named if facts.line in ("", each.line)]
     if not ours:
-        return Refusal("no-release", f"nothing here is for component {facts.component}", 4)
+        where = f" in product line {facts.line}" if facts.line else ""
+        return Refusal("no-release", f"nothing here is for component {facts.component}{where}", 4)
     fitting = [each for each in ours if _fits(each, facts)]
     if not fitting:
         return _hardware_refusal(ours, facts)
+    lines = sorted({each.line for each in fitting})
+    if len(lines) > 1:
+        return Refusal(
+            "ambiguous-line",
+            f"the product lines {', '.join(lines)} all have component {facts.component}: set "
+            "install.line to this device's own",
+            SignatureError.code,
+        )
     sound = [each for each in fitting if (each.component, each.release) not in facts.bad]
     if not sound:
         worst = max(each.release for each in fitting)
         return Refusal(
             "known-bad",
             f"release {worst} has failed on this device before; a newer one, or an operator's "
-            f"`p2pupd approve --again {worst}`, is needed",
+            f"`p2pupd approve {worst} --again`, is needed",
             HealthError.code,
         )
     return _best(sound, facts)
@@ -61,7 +80,8 @@ def choose(releases: Iterable[Release], facts: DeviceFacts) -> Release | Refusal
 def _best(sound: list[Release], facts: DeviceFacts) -> Release | Refusal:
     have = facts.installed.release if facts.installed else None
     reached = -1 if have is None else have
-    newer = [each for each in sound if each.release > reached]
+    left = {number for each in sound for number in each.rollback_from}
+    newer = [each for each in sound if each.release > reached and each.release not in left]
     open_to_us = [each for each in newer if (each.min_release or 0) <= max(reached, 0)]
     if open_to_us:
         return max(open_to_us, key=lambda each: each.release)
@@ -71,9 +91,9 @@ def _best(sound: list[Release], facts: DeviceFacts) -> Release | Refusal:
     back = [each for each in sound if have in each.rollback_from and _above_floor(each, facts)]
     if back:
         return max(back, key=lambda each: each.release)
+    if any(each.release == have for each in sound):
+        return Refusal("up-to-date", f"release {have} is already installed", NOTHING_TO_DO)
     best = max(each.release for each in sound)
-    if best == have:
-        return Refusal("up-to-date", f"release {best} is already installed", NOTHING_TO_DO)
     return Refusal(
         "downgrade",
         f"release {best} is offered, but release {have} is installed and nobody has signed the "

@@ -65,6 +65,7 @@ class Handlers:
             hardware_ids=self._settings.hardware,
             component=install.component if install else None,
             installer=install.kind if install else None,
+            line=install.line if install else "",
             installed=await self.installed(),
             bad=frozenset(bad),
             store_free=usage.free,

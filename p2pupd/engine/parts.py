@@ -15,11 +15,12 @@ from p2pupd.trust.verifier import Verifier
 
 @dataclass(frozen=True, slots=True)
 class InstallPart:
-    """The component that this device installs, and with what."""
+    """The component that this device installs, with what, and of which line (empty: any)."""
 
     component: ComponentId
     kind: str
     installer: Installer
+    line: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,10 @@ class InstallSettings:
     component: str = setting(
         "", "Component that this device installs; empty: it carries releases, but installs none"
     )
+    line: str = setting(
+        "",
+        "Product line whose releases may be installed; empty: the only one that has the component",
+    )
     installer: InstallerKind = setting(
         InstallerKind.SLOTS, "How images are installed", check=_is_built
     )

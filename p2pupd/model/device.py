@@ -61,7 +61,8 @@ class DeviceFacts:
     """What admission looks at, gathered just before it decides. Bytes are bytes.
 
     `store_free` counts what the store's quota and the disk under it both still allow after
-    evicting everything evictable. `spare_capacity` is the size of the spare slot; None where a
+    evicting everything evictable. `line` is the product line whose releases may be installed, empty
+    where that was not set. `spare_capacity` is the size of the spare slot; None where a
     slot is a file that grows, and then the disk under it is `spare_free`.
     """
 
@@ -69,6 +70,7 @@ class DeviceFacts:
     component: ComponentId | None
     installer: str | None
     installed: Installed | None
+    line: str = ""
     others: tuple[Installed, ...] = ()
     bad: frozenset[tuple[str, int]] = frozenset()
     store_free: int = 0

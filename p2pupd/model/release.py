@@ -103,6 +103,12 @@ class Release:
     notes: str = ""
 
     @property
+    def line(self) -> str:
+        """The product line, which begins the target's path: only its signers may sign there."""
+        first, slash, _ = self.target.partition("/")
+        return first if slash else ""
+
+    @property
     def label(self) -> str:
         """`gateway-os 1.4.2 (release 7)`, for logs and screens."""
         return f"{self.component} {self.version} (release {self.release})"

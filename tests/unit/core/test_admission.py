@@ -76,6 +76,32 @@ def test_without_anything_installed_no_way_back_is_limited_by_a_floor() -> None:
     assert chosen([back], installed=None).release == 3
 
 
+def test_a_release_that_was_taken_back_is_not_gone_to_again() -> None:
+    both = [a_release(6, rollback_from=(7,)), a_release(7)]
+    assert chosen(both, installed=installed(7)).release == 6
+    assert refused(both, installed=installed(6)).reason == "up-to-date"
+    assert chosen([*both, a_release(8)], installed=installed(6)).release == 8
+
+
+def test_another_lines_signers_cannot_give_a_device_its_release() -> None:
+    forged = a_release(9, target="hmi/gateway-os/evil.img")
+    assert chosen([a_release(7), forged], line="gateway").release == 7
+    assert refused([a_release(7), forged]).reason == "ambiguous-line"
+    alone = refused([forged], line="gateway")
+    assert (alone.reason, alone.code) == ("no-release", 4)
+    assert "gateway" in alone.detail
+
+
+def test_a_line_that_has_nothing_for_this_hardware_makes_nothing_ambiguous() -> None:
+    theirs = a_release(9, target="hmi/gateway-os/x.img", hardware_ids=("acme-hmi",))
+    assert chosen([a_release(7), theirs]).release == 7
+
+
+def test_a_target_outside_of_any_line_is_of_none() -> None:
+    assert a_release(target="plain.img").line == ""
+    assert refused([a_release(7, target="plain.img")], line="gateway").reason == "no-release"
+
+
 def test_a_stepping_stone_comes_first() -> None:
     far = a_release(9, min_release=8)
     assert refused([far]).reason == "stepping-stone"
