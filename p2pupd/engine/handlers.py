@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from p2pupd.core import turn
@@ -10,7 +11,7 @@ from p2pupd.engine.content import Content
 from p2pupd.engine.messages import BundleBelieved
 from p2pupd.engine.parts import InstallPart, Parts
 from p2pupd.engine.settings import DeviceSettings
-from p2pupd.errors import HostError, InstallError, TrustError
+from p2pupd.errors import ContentError, HostError, InstallError, TrustError
 from p2pupd.feeds.interface import Offer
 from p2pupd.model import commands as do
 from p2pupd.model import events as on
@@ -125,7 +126,7 @@ class Handlers:
         before = await installer.boot_facts()
         spare = "B" if before.booted == "A" else "A"
         await asyncio.to_thread(journal.set_slot, spare, None)
-        directory = await asyncio.to_thread(self._parts.store.verify, release.artifact)
+        directory = await self._sound(release)
 
         def written(done: int) -> None:
             self.written[record.id] = done
@@ -141,6 +142,18 @@ class Handlers:
         )
         await asyncio.to_thread(journal.set_slot, slot, holds)
         return on.Written(record.id, slot, before.booted)
+
+    async def _sound(self, release: Release) -> Path:
+        """The artifact's directory in the store. What rotted there is brought once more: that is
+        the disk's fault, and the release must not be blamed for it."""
+        verify = self._parts.store.verify
+        try:
+            return await asyncio.to_thread(verify, release.artifact)
+        except ContentError as error:
+            log.error("store.rotten release=%s error=%s", release.label, error)
+        await self._parts.swarm.drop(release.artifact)
+        await self.content.ensure(release)
+        return await asyncio.to_thread(verify, release.artifact)
 
     async def _arm_trial(self, record: Deployment, _: do.Command) -> Result:
         await self._installer().installer.arm(_slot(record.slot))

@@ -170,3 +170,25 @@ async def test_a_device_whose_bootloader_ignores_it_stops_restarting(
         await all_reach([device], "reverted", 40)
         supply.cancel()
     assert device.boots <= 4
+
+
+async def test_an_artifact_that_rots_while_it_waits_is_brought_again(
+    floor: Fleet, office: Office, tmp_path: Path
+) -> None:
+    stick = tmp_path / "stick"
+    office.stick(stick)
+    seed = floor.seed(settings={"media": {"directories": [str(stick)], "poll": 0.1}} | QUICK)
+    peers = QUICK["discovery"] | {"peers": [f"{seed.address}:7830"], "peer_interval": 1}
+    settings = QUICK | {"device": {"consent": True}, "discovery": peers}
+    device = floor.device("device", settings=settings)
+    async with powered([seed, device]):
+        await all_reach([device], "waiting", 20)
+        (stored,) = (device.directory / "store").glob("*/" + "[0-9a-f]" * 64)
+        with stored.open("r+b") as file:
+            file.seek(1000)
+            file.write(b"rotten")
+        await on(device, "approve", "1")
+        await all_reach([device], "confirmed", 30)
+        status = await device.status()
+        assert status is not None
+        assert status["bad"] == []
