@@ -4,6 +4,7 @@ Feeds believe nothing, so they need none.
 """
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,3 +86,20 @@ def mounted(point: Path, *contents: bytes, size: str = "8m") -> Iterator[Path]:
         yield point
     finally:
         subprocess.run(["umount", "-l", point], check=False, capture_output=True)
+
+
+@contextmanager
+def endless_directories(top: Path) -> Iterator[None]:
+    """Directories below each other from `top` on, more than anybody may follow; gone afterwards."""
+    top.mkdir()
+    deeper = os.open(top, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("x", dir_fd=deeper)
+        below = os.open("x", os.O_RDONLY, dir_fd=deeper)
+        os.close(deeper)
+        deeper = below
+    os.close(deeper)
+    try:
+        yield
+    finally:
+        subprocess.run(["rm", "-rf", str(top)], check=True)

@@ -10,11 +10,13 @@ Who may call is decided by the socket's mode (0660) and its group.
 
 import asyncio
 import json
+import logging
+import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeGuard
 
 from aiohttp import web
 
@@ -24,6 +26,10 @@ from p2pupd.host.files import host_error
 Json = dict[str, Any]
 BODY_LIMIT: Final = 64 * 1024
 HISTORY_LIMIT: Final = 1000
+LARGEST: Final = (1 << 53) - 1
+"""Largest number in a request, as in signed metadata."""
+
+log = logging.getLogger(__name__)
 
 
 class Controls(Protocol):
@@ -47,10 +53,10 @@ class Controls(Protocol):
     async def rollback(self) -> str:
         """Go back to the previous slot."""
 
-    def import_from(self, path: Path) -> AsyncIterator[Json]:
+    def import_from(self, path: Path) -> AsyncGenerator[Json, None]:
         """Yield progress, then the result."""
 
-    def export_to(self, path: Path) -> AsyncIterator[Json]:
+    def export_to(self, path: Path) -> AsyncGenerator[Json, None]:
         """Yield progress, then the result."""
 
 
@@ -96,23 +102,42 @@ def control_app(controls: Controls) -> web.Application:
 
 
 def _streamed(
-    work: Callable[[Path], AsyncIterator[Json]],
+    work: Callable[[Path], AsyncGenerator[Json, None]],
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handler(request: web.Request) -> web.StreamResponse:
         path = (await _body(request)).get("path")
-        if not isinstance(path, str) or not path.startswith("/"):
+        if not _is_path(path):
             raise UsageError('the body must be {"path": "/an/absolute/path"}')
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
-        await response.prepare(request)
         try:
-            async for line in work(Path(path)):
-                await response.write(_line(line))
-        except UpdateError as error:
-            await response.write(_line(_error(error)))
-        await response.write_eof()
+            await response.prepare(request)
+            async with aclosing(work(Path(path))) as lines:
+                await _stream(response, lines)
+        except ConnectionResetError:
+            log.info("control.caller-left path=%s", request.path)
         return response
 
     return handler
+
+
+def _is_path(value: object) -> TypeGuard[str]:
+    """An absolute path that the system can be asked for."""
+    if not isinstance(value, str) or not value.startswith("/") or "\0" in value:
+        return False
+    try:
+        return bool(os.fsencode(value))
+    except UnicodeEncodeError:
+        return False
+
+
+async def _stream(response: web.StreamResponse, lines: AsyncIterator[Json]) -> None:
+    """Every line, and the error at their end if there is one."""
+    try:
+        async for line in lines:
+            await response.write(_line(line))
+    except UpdateError as error:
+        await response.write(_line(_error(error)))
+    await response.write_eof()
 
 
 @web.middleware
@@ -137,7 +162,7 @@ def _line(value: Json) -> bytes:
 async def _body(request: web.Request) -> Json:
     try:
         body = await request.json() if request.can_read_body else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"the body is not JSON: {error}") from error
     if not isinstance(body, dict):
         raise UsageError("the body must be a JSON object")
@@ -149,9 +174,12 @@ def _integer(body: Json, key: str) -> int | None:
     if value is None:
         return None
     try:
-        return int(value)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{key} must be a whole number, not {value!r}") from error
+        number = int(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UsageError(f"{key} must be a whole number, not {str(value)[:80]!r}") from error
+    if not 0 <= number <= LARGEST:
+        raise UsageError(f"{key} must be a whole number from 0 to {LARGEST}")
+    return number
 
 
 async def serve_socket(app: web.Application, path: Path, mode: int) -> None:

@@ -1,7 +1,8 @@
 """What operators ask of the daemon, in terms of the engine: the other side of the control API."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,8 @@ from p2pupd.errors import NothingToDo, SpaceError, UpdateError
 from p2pupd.feeds.interface import Offer
 from p2pupd.model.device import Neighbour, Role
 from p2pupd.model.release import Release
+
+log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 ReadPath = Callable[[Path], Offer]
@@ -97,7 +100,7 @@ class Operations:
         """Go back to the previous slot."""
         return await self._engine.roll_back()
 
-    async def import_from(self, path: Path) -> AsyncIterator[Json]:
+    async def import_from(self, path: Path) -> AsyncGenerator[Json, None]:
         """Yield the progress of copying, then what became of it. Raises what reading raises."""
         await self._engine.ready.wait()
         try:
@@ -140,7 +143,7 @@ class Operations:
             code, reason = error.code, error.reason
         return {"code": code, "reason": reason, "said": said}
 
-    async def export_to(self, path: Path) -> AsyncIterator[Json]:
+    async def export_to(self, path: Path) -> AsyncGenerator[Json, None]:
         """Write the accepted manifest and every release in the store to `path`."""
         await self._engine.ready.wait()
         manifest = self._engine.manifest
@@ -164,27 +167,22 @@ class Operations:
         def progress(release: Release, count: int) -> None:
             done[release.artifact.sha256] = (release, count)
 
-        async with asyncio.TaskGroup() as group:
-            writing = group.create_task(
-                asyncio.to_thread(self._guarded, path, bundle, files, progress)
-            )
-            while not writing.done():
-                await asyncio.wait([writing], timeout=PROGRESS_SECONDS)
-                for release, count in list(done.values()):
-                    yield _progress(release, count)
-        error = writing.result()
-        if error is not None:
-            raise error
+        loop = asyncio.get_running_loop()
+        writing = loop.run_in_executor(None, self._write_stick, path, bundle, files, progress)
+        writing.add_done_callback(_noticed)
+        while not writing.done():
+            await asyncio.wait([writing], timeout=PROGRESS_SECONDS)
+            for release, count in list(done.values()):
+                yield _progress(release, count)
+        writing.result()
         said = [f"wrote {release.label}" for release, _ in files]
         yield {"result": {"code": 0, "reason": "", "said": said}}
 
-    def _guarded(self, *arguments: Any) -> UpdateError | None:
-        """A task group wraps what its tasks raise; so the error comes back as a value."""
-        try:
-            self._write_stick(*arguments)
-        except UpdateError as error:
-            return error
-        return None
+
+def _noticed(writing: asyncio.Future[object]) -> None:
+    """A stick is finished although its caller has left; then nobody else looks at the error."""
+    if not writing.cancelled() and writing.exception() is not None:
+        log.info("export.failed error=%s", writing.exception())
 
 
 def _progress(release: Release, done: int) -> Json:

@@ -36,6 +36,9 @@ TIMESTAMP: Final = "timestamp.json"
 NOT_ON_STICK: Final = "not-on-stick"
 """The reason of the FetchError for a target that the repository names but does not hold."""
 
+DEEPEST: Final = 16
+"""Directories below each other that are looked into for changes."""
+
 READ_AHEAD: Final = 256 * 1024
 _ROOT: Final = re.compile(r"[1-9][0-9]{0,8}\.root\.json", re.ASCII)
 
@@ -105,12 +108,13 @@ def target_names(release: Release) -> tuple[str, ...]:
 def fingerprint(path: Path, limits: MediaSettings) -> tuple[object, ...] | None:
     """Something that changes when the repository at `path` does; None while there is none.
 
-    Looks at sizes and times of at most `limits.directory_entries` files, never into them.
+    Looks at sizes and times of at most `limits.directory_entries` files, never into them, and no
+    deeper than DEEPEST.
     """
     seen: list[object] = []
     try:
         with _repository(path) as repository:
-            _look(repository, seen, limits.directory_entries)
+            _look(repository, seen, limits.directory_entries, DEEPEST)
     except (NotARepository, FileNotFoundError):
         return None
     except (UnsafeMedia, OSError) as error:
@@ -196,7 +200,7 @@ def _metadata(path: Path) -> Iterator[int]:
             os.close(found)
 
 
-def _look(directory: int, seen: list[object], most: int) -> None:
+def _look(directory: int, seen: list[object], most: int, depth: int) -> None:
     with os.scandir(directory) as entries:
         for entry in entries:
             if len(seen) >= most:
@@ -204,9 +208,9 @@ def _look(directory: int, seen: list[object], most: int) -> None:
             with suppress(FileNotFoundError):
                 facts = entry.stat(follow_symlinks=False)
                 seen.append((entry.name, facts.st_ino, facts.st_size, facts.st_mtime_ns))
-                if entry.is_dir(follow_symlinks=False):
+                if depth and entry.is_dir(follow_symlinks=False):
                     with beneath.entered(directory, entry.name) as deeper:
-                        _look(deeper, seen, most)
+                        _look(deeper, seen, most, depth - 1)
 
 
 # -- picking ---------------------------------------------------------------------------------------

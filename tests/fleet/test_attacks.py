@@ -32,12 +32,25 @@ from scenarios.lib.fleet import (
     until,
 )
 from scenarios.lib.office import Office
+from tests.sticks import endless_directories
 
 SIZE = 256 * 1024
 QUICK: dict[str, Json] = {
     "health": {"interval": 0.05, "successes": 1, "settle": 0.0},
     "discovery": {"mdns": False, "networks": ["127.0.0.0/8"]},
 }
+
+
+WRONG = (
+    ("import", b'{"path": "relative"}'),
+    ("import", b'{"path": "/a\\u0000b"}'),
+    ("export", b'{"path": "/\\ud800"}'),
+    ("approve", b'{"release": -1}'),
+    ("approve", b'{"release": 1e400}'),
+    ("approve", b'{"release": 999999999999999999999, "again": true}'),
+    ("approve", b"[" * 30_000),
+    ("approve", b"\xff"),
+)
 
 
 @pytest.fixture
@@ -192,3 +205,39 @@ async def test_an_artifact_that_rots_while_it_waits_is_brought_again(
         status = await device.status()
         assert status is not None
         assert status["bad"] == []
+
+
+async def test_a_caller_that_lies_or_leaves_costs_the_daemon_nothing(
+    floor: Fleet, office: Office, tmp_path: Path
+) -> None:
+    device = floor.device("device", settings=QUICK)
+    stick = office.stick(tmp_path / "stick")
+    async with powered([device]):
+        await until(device.status, 15, "daemon answers")
+        connector = aiohttp.UnixConnector(str(device.directory / "control.sock"))
+        async with aiohttp.ClientSession("http://device", connector=connector) as session:
+            for call, body in WRONG:
+                async with session.post(f"/v1/{call}", data=body) as answer:
+                    assert answer.status == 409
+                    assert (await answer.json())["error"]["code"] == 2
+            for call in ("import", "export"):
+                async with session.post(f"/v1/{call}", json={"path": str(stick)}) as answer:
+                    answer.close()
+        await all_reach([device], "confirmed", 20)
+        assert "Traceback" not in device.tail(1000)
+
+
+async def test_directories_without_end_are_not_followed_to_it(floor: Fleet, tmp_path: Path) -> None:
+    with endless_directories(tmp_path / "p2pupd"):
+        watched = {"media": {"directories": [str(tmp_path)], "poll": 0.05}}
+        device = floor.device("device", settings=QUICK | watched)
+        async with powered([device]):
+            await until(device.status, 15, "daemon answers")
+            await asyncio.wait_for(_stays(device), 5)
+        assert device.boots == 1
+
+
+async def _stays(device: Device) -> None:
+    """The directory has been looked at a few times, and the daemon answers."""
+    for _ in range(10):
+        assert await device.status() is not None

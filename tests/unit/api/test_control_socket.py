@@ -1,4 +1,4 @@
-"""The control socket: who gets in, and what a path that cannot be used leads to."""
+"""The control socket: who gets in, and what callers who leave or lie lead to."""
 
 import asyncio
 import socket

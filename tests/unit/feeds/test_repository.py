@@ -15,11 +15,18 @@ from p2pupd.errors import (
     UnsafeMedia,
     UpdateError,
 )
-from p2pupd.feeds.repository import fingerprint, open_target, read_repository
+from p2pupd.feeds.repository import DEEPEST, fingerprint, open_target, read_repository
 from p2pupd.feeds.settings import MediaSettings
 from p2pupd.wire import bundle as wire
 from tests.contents import payload
-from tests.sticks import metadata, released, signed, target_path, write_repository
+from tests.sticks import (
+    endless_directories,
+    metadata,
+    released,
+    signed,
+    target_path,
+    write_repository,
+)
 from tests.support import needs_root
 
 LIMITS = MediaSettings(directory_entries=100)
@@ -219,6 +226,15 @@ def test_a_fingerprint_changes_with_the_repository(stick: Path) -> None:
     (stick / "p2pupd" / "targets" / "new" / "file").write_bytes(b"x")
     third = fingerprint(stick, LIMITS)
     assert len({first, second, third}) == 3
+
+
+def test_a_fingerprint_looks_only_so_deep(stick: Path) -> None:
+    before = fingerprint(stick, LIMITS)
+    with endless_directories(stick / "p2pupd" / "deep"):
+        after = fingerprint(stick, LIMITS)
+    assert before is not None
+    assert after is not None
+    assert len(before) < len(after) <= len(before) + DEEPEST + 1
 
 
 def test_fingerprints_of_nothing_and_of_the_unreadable(stick: Path, tmp_path: Path) -> None:
