@@ -13,10 +13,11 @@ import pytest
 import pytest_asyncio
 
 from p2pupd.demo.device import Device
-from scenarios.lib.fleet import Fleet, Publisher, fleet, knows, phases, powered, until
+from scenarios.lib.fleet import Fleet, Publisher, fleet, knows, on, phases, powered, until
 from tests.crashing_daemon import MARK
 
 SIZE = 2 << 20
+PIECE = 1 << 14
 GOOD = ("offered", "verified", "fetching", "ready", "installing", "armed", "confirmed")
 BAD = ("trial", "reverting", "reverted")
 
@@ -54,7 +55,7 @@ async def _run_with_cut(
         assert status["installed"]["slot"] == ("B" if end == "confirmed" else "A")
         assert status["installed"]["primary"] == status["installed"]["slot"]
         received = (await device.received())["lan"]
-        assert received <= SIZE + 2 * (1 << 16)
+        assert received <= SIZE + PIECE
     return device.directory
 
 
@@ -79,6 +80,23 @@ async def test_a_power_cut_in_the_trial_of_a_good_release_ends_on_the_old_slot(
 ) -> None:
     directory = await _run_with_cut(floor, publisher, "trial", "reverted", healthy=True)
     assert (directory / "slot_a").read_bytes() == b"factory image\n"
+
+
+async def test_a_release_that_waits_for_consent_waits_on_after_a_power_cut(
+    floor: Fleet, publisher: Publisher
+) -> None:
+    python = (sys.executable, "-m", "tests.crashing_daemon", "waiting")
+    seed = floor.seed(settings={"media": {"directories": [str(publisher.directory / "stick")]}})
+    device = floor.device("device", python=python, settings={"device": {"consent": True}})
+    async with powered([seed, device]):
+
+        async def waits_again() -> bool:
+            return (device.directory / MARK).exists() and await phases([device]) == ["waiting"]
+
+        await until(waits_again, 40, "power cut after waiting, then waiting")
+        await on(device, "approve")
+        await until(lambda: _in(device, "confirmed"), 30, "confirmed")
+        assert (await device.received())["lan"] <= SIZE + PIECE
 
 
 async def test_a_trial_goes_on_when_only_the_daemon_dies(
