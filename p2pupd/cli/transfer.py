@@ -10,6 +10,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from p2pupd.api.control_client import ControlClient
 from p2pupd.cli.options import device_options, json_option, print_json
+from p2pupd.errors import DaemonUnreachable
 
 
 @click.command("import", epilog="Example: p2pupd import /media/stick")
@@ -51,7 +52,7 @@ def _follow(client: ControlClient, target: str, path: Path, *, quiet: bool) -> d
     """Show progress on a terminal until the result line comes."""
     lines = client.stream(target, {"path": str(path.absolute())})
     console = Console(stderr=True)
-    result: dict[str, Any] = {"said": [], "code": 1}
+    result: dict[str, Any] = {}
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -62,6 +63,10 @@ def _follow(client: ControlClient, target: str, path: Path, *, quiet: bool) -> d
     with Progress(*columns, console=console, disable=not shown) as bar:
         for done in _progress(lines, result):
             _update(bar, done)
+    if not result:
+        raise DaemonUnreachable(
+            "the daemon ended before this was done; see `p2pupd status`, and type it again"
+        )
     return result
 
 

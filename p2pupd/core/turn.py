@@ -14,14 +14,17 @@ class Gate:
 
 
 def closed_gate(
-    release: Release, *, consent_required: bool, approved: frozenset[int]
+    release: Release, *, copying: bool, consent_required: bool, approved: frozenset[int]
 ) -> Gate | None:
     """The gate that holds `release` back, or None when it may be installed now.
 
+    `copying`: a stick is being copied here for others, which the restart would cut short.
     `approved` are the release numbers that the operator allowed. An emergency waits for nobody.
     """
-    if not consent_required or release.urgency is Urgency.EMERGENCY:
+    if release.urgency is Urgency.EMERGENCY:
         return None
-    if release.release in approved:
+    if copying:
+        return Gate("copying", "waits until the stick in this device has been copied")
+    if not consent_required or release.release in approved:
         return None
     return Gate("consent", f"waits for `p2pupd approve {release.release}`")

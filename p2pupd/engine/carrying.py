@@ -1,7 +1,7 @@
 """What this device carries for others, beyond what it installs itself."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from p2pupd.engine.content import Content, Note
@@ -19,11 +19,21 @@ class Carrier:
     A leech takes from a stick only what it installs.
     """
 
-    def __init__(self, content: Content, role: Role, tasks: Tasks, note: Note) -> None:
+    def __init__(
+        self,
+        content: Content,
+        role: Role,
+        tasks: Tasks,
+        note: Note,
+        copied: Callable[[], None],
+    ) -> None:
+        """`copied` is called whenever no stick is being copied any more."""
         self._content = content
         self._role = role
         self._tasks = tasks
         self._note = note
+        self._copied = copied
+        self._sticks = 0
         self._wanted: frozenset[Sha256] = frozenset()
         self._failed: dict[Sha256, Release] = {}
         self._carrying: dict[Sha256, asyncio.Task[None]] = {}
@@ -31,6 +41,10 @@ class Carrier:
     def wanted(self) -> frozenset[Sha256]:
         """Digests that must not be evicted: what a stick brought, and what a seed holds."""
         return self._wanted
+
+    def copying(self) -> bool:
+        """Whether a stick is being copied."""
+        return self._sticks > 0
 
     def manifest_accepted(self, manifest: Manifest, ticket: Ticket | None) -> None:
         """A manifest without a stick: a seed asks the swarm for everything in it."""
@@ -51,6 +65,7 @@ class Carrier:
         if self._role is Role.LEECH:
             releases = [each for each in releases if each == own]
         self._wanted = _digests(manifest.releases)
+        self._sticks += 1
         self._tasks.start(f"copy {source}", self._copy(manifest, source, releases, ticket))
 
     async def look_again(self) -> None:
@@ -84,6 +99,16 @@ class Carrier:
                 del self._carrying[sha256]
 
     async def _copy(
+        self, manifest: Manifest, source: str, releases: list[Release], ticket: Ticket | None
+    ) -> None:
+        try:
+            await self._copy_all(manifest, source, releases, ticket)
+        finally:
+            self._sticks -= 1
+            if not self._sticks:
+                self._copied()
+
+    async def _copy_all(
         self, manifest: Manifest, source: str, releases: list[Release], ticket: Ticket | None
     ) -> None:
         carried: list[Release] = []

@@ -28,8 +28,16 @@ Result = on.Event | BundleBelieved | None
 class Handlers:
     """Given a record and its command, do it. Expected failures leave as UpdateError."""
 
-    def __init__(self, parts: Parts, settings: DeviceSettings, content: Content) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        settings: DeviceSettings,
+        content: Content,
+        copying: Callable[[], bool],
+    ) -> None:
+        """`copying` tells whether a stick is being copied just now."""
         self._parts = parts
+        self._copying = copying
         self._settings = settings
         self.content = content
         self.offers: dict[DeploymentId, Offer] = {}
@@ -112,6 +120,7 @@ class Handlers:
     async def _ask_turn(self, record: Deployment, _: do.Command) -> Result:
         gate = turn.closed_gate(
             _release(record),
+            copying=self._copying(),
             consent_required=self._settings.consent,
             approved=frozenset(self.approved),
         )

@@ -117,8 +117,10 @@ class Engine:
             self._tasks.start("history", self._history.run())
             self.content = Content(self.parts.store, self.parts.swarm, self._tasks, self.note)
             self.sources = Sources(self.content, self.note)
-            self.carrier = Carrier(self.content, self._settings.role, self._tasks, self.note)
-            self.handlers = Handlers(self.parts, self._settings, self.content)
+            self.carrier = Carrier(
+                self.content, self._settings.role, self._tasks, self.note, self.reconsider
+            )
+            self.handlers = Handlers(self.parts, self._settings, self.content, self.carrier.copying)
             await self._start()
             while True:
                 self._took = None

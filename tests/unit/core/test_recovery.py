@@ -61,13 +61,25 @@ def test_delays_grow_to_a_bound_and_are_spread() -> None:
 
 
 def test_consent_holds_a_release_until_it_is_given() -> None:
-    gate = closed_gate(a_release(), consent_required=True, approved=frozenset())
+    gate = closed_gate(a_release(), copying=False, consent_required=True, approved=frozenset())
     assert gate is not None
     assert gate.reason == "consent"
-    assert closed_gate(a_release(), consent_required=True, approved=frozenset({7})) is None
-    assert closed_gate(a_release(), consent_required=False, approved=frozenset()) is None
+    assert (
+        closed_gate(a_release(), copying=False, consent_required=True, approved=frozenset({7}))
+        is None
+    )
+    assert (
+        closed_gate(a_release(), copying=False, consent_required=False, approved=frozenset())
+        is None
+    )
 
 
 def test_an_emergency_waits_for_nobody() -> None:
     urgent = a_release(urgency=Urgency.EMERGENCY)
-    assert closed_gate(urgent, consent_required=True, approved=frozenset()) is None
+    assert closed_gate(urgent, copying=True, consent_required=True, approved=frozenset()) is None
+
+
+def test_a_stick_is_copied_to_its_end_before_the_device_restarts() -> None:
+    gate = closed_gate(a_release(), copying=True, consent_required=False, approved=frozenset())
+    assert gate is not None
+    assert gate.reason == "copying"

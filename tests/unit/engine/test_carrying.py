@@ -53,7 +53,7 @@ async def carrier(directory: Path, role: Role) -> AsyncIterator[Carrier]:
     async with asyncio.TaskGroup() as group:
         tasks = Tasks(group)
         store = DiskStore(directory, StoreSettings(reserve=Bytes(0)))
-        yield Carrier(Content(store, SilentSwarm(), tasks, _note), role, tasks, _note)
+        yield Carrier(Content(store, SilentSwarm(), tasks, _note), role, tasks, _note, lambda: None)
         for task in running():
             task.cancel()
 
