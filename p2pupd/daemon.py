@@ -35,7 +35,7 @@ from p2pupd.engine.tasks import Tasks
 from p2pupd.errors import ConfigError, UpdateError
 from p2pupd.feeds.directory import DirectoryFeed
 from p2pupd.feeds.interface import Feed, Offer
-from p2pupd.feeds.medium import Medium
+from p2pupd.feeds.medium import read_offer
 from p2pupd.feeds.neighbours import NeighbourFeed
 from p2pupd.feeds.peer_client import PeerClient
 from p2pupd.feeds.stick import export_to
@@ -239,7 +239,7 @@ class Daemon:
             self.engine,
             self.engine.parts,
             settings.device,
-            read_path=lambda path: Medium("import", path, settings.media).offer(),
+            read_path=partial(read_offer, limits=settings.media),
             write_stick=export_to,
             neighbours=self.view.neighbours,
             ask_neighbours=self.feed.check,

@@ -4,14 +4,13 @@ import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from p2pupd.api.control_client import ControlClient
 from p2pupd.config.load import Config, load_config
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 

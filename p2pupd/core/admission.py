@@ -21,8 +21,6 @@ from p2pupd.model.device import DeviceFacts
 from p2pupd.model.release import Release
 
 NOTHING_TO_DO: Final = NothingToDoError.code
-TRANSIENT_REASONS: Final = frozenset({"no-space", "power", "dependency", "conflict"})
-"""Refusals that the device's owner can lift; the same release is looked at again later."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ from p2pupd.host.processes import run
 
 STEP_TIMEOUT: Final = 120.0
 IMAGE_BLOCK: Final = 1 << 20
-RELEASE: Final = 1
 ENDS: Final = frozenset({"confirmed", "reverted", "refused", "failed", "cancelled", "superseded"})
 
 Say = Callable[[str], None]

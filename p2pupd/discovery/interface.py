@@ -32,6 +32,3 @@ class Discovery(Protocol):
 
     def announce(self, announcement: Announcement) -> None:
         """Say this from now on. The first change is sent at once, later ones rate-limited."""
-
-
-AnnouncementSource = Callable[[], Announcement]
