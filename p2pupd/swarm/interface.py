@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from p2pupd.core.piece_layer import PieceLayer
 from p2pupd.model.device import ByteCounts, TransferProgress
 from p2pupd.model.ids import DeviceId
 from p2pupd.model.release import Artifact
@@ -20,6 +21,14 @@ class SwarmPeer:
     host: str
     port: int
     carries_all: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """One entry a piece: `here`, and the number of connected neighbours that have it."""
+
+    here: Sequence[bool]
+    elsewhere: Sequence[int]
 
 
 class Swarm(Protocol):
@@ -50,6 +59,20 @@ class Swarm(Protocol):
 
     def set_peers(self, peers: Sequence[SwarmPeer]) -> None:
         """The neighbours of now: connects new ones for every torrent, adapts the home pieces."""
+
+    async def supply(self, artifact: Artifact, directory: Path, layer: PieceLayer) -> None:
+        """Take part in it with proved piece hashes, so that `inject` can be called. Twice equals
+        once, and it may be fetched at the same time. Raises SpaceError or FetchError."""
+
+    async def inject(self, artifact: Artifact, piece: int, content: bytes) -> None:
+        """Put a proved piece into the file and offer it to neighbours; one that is there already
+        is left alone. Returns when it was handed over, not when it is on disk.
+
+        Raises FetchError when the artifact is not supplied any more.
+        """
+
+    def holdings(self, artifact: Artifact) -> Holdings:
+        """Which pieces are here, and how many neighbours have each."""
 
     def counts(self, artifact: Artifact) -> ByteCounts:
         """Payload bytes of this artifact since this process first saw it."""
