@@ -21,7 +21,7 @@ Bytelike = bytes | bytearray | memoryview
 
 @dataclass(frozen=True, slots=True)
 class PieceLayer:
-    """Made by `proved`: `hashes` are right, because the artifact's signed root follows from them."""
+    """Made by `proved`: `hashes` are right, because the signed root follows from them."""
 
     artifact: Artifact
     hashes: bytes
@@ -32,10 +32,8 @@ class PieceLayer:
         expected = layer_length(artifact)
         if len(raw) != expected:
             raise ContentError(f"the piece layer has {len(raw)} bytes; {expected} are right")
-        if artifact.pieces == 1:
-            root = raw
-        else:
-            root = _root_above(raw, _level(artifact.piece_length))
+        one = artifact.pieces == 1
+        root = raw if one else _root_above(raw, _level(artifact.piece_length))
         if root.hex() != artifact.pieces_root:
             raise ContentError("the piece layer does not belong to the signed pieces root")
         return cls(artifact, raw)
