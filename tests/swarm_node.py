@@ -1,7 +1,8 @@
 """One swarm as a process of its own, to be killed or measured: `python -m tests.swarm_node ...`.
 
 It reads one line from standard input before it starts to fetch, and prints `LISTENING port`,
-`READY`, `PROGRESS done`, `DONE lan sent wasted` as lines. It goes on sharing until it is ended.
+`READY`, `PROGRESS done`, `DONE received sent wasted` as lines. It goes on sharing until it is
+ended.
 """
 
 import argparse
@@ -49,7 +50,7 @@ async def main(arguments: argparse.Namespace) -> None:
             say("READY")
         else:
             counts = await swarm.fetch(artifact, arguments.directory, tell)
-            say("DONE", counts.lan, counts.sent, counts.wasted)
+            say("DONE", counts.received, counts.sent, counts.wasted)
 
 
 def tell(report: TransferProgress) -> None:

@@ -61,7 +61,7 @@ class Member:
     async def fetch(self, artifact: Artifact, reports: list[TransferProgress] | None = None) -> int:
         """Fetch into its directory; the bytes that came from neighbours and were kept."""
         listener = (reports if reports is not None else []).append
-        return (await self.swarm.fetch(artifact, self.directory, listener)).lan
+        return (await self.swarm.fetch(artifact, self.directory, listener)).received
 
     def content(self, artifact: Artifact) -> bytes:
         return (self.directory / artifact.pieces_root).read_bytes()

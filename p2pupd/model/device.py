@@ -97,12 +97,18 @@ class BootFacts:
 
 @dataclass(frozen=True, slots=True)
 class ByteCounts:
-    """Payload bytes by source since the artifact was first asked for, and what was sent."""
+    """Payload bytes of one artifact.
+
+    `lan`, `uplink`, `usb` and `reuse` are where what is here of it came from: they sum to that. The
+    others count since the daemon's start: `received` from neighbours by BitTorrent and kept, `sent`
+    to them, `wasted` received in vain.
+    """
 
     lan: int = 0
     uplink: int = 0
     usb: int = 0
     reuse: int = 0
+    received: int = 0
     sent: int = 0
     wasted: int = 0
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +22,16 @@ class SwarmPeer:
     host: str
     port: int
     carries_all: bool
+
+
+class Injected(StrEnum):
+    """Where injected pieces came from, if not from neighbours by BitTorrent."""
+
+    USB = "usb"
+    UPLINK = "uplink"
+    REUSE = "reuse"
+    LAN = "lan"
+    """From a neighbour, over HTTP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +75,18 @@ class Swarm(Protocol):
         """Take part in it with proved piece hashes, so that `inject` can be called. Twice equals
         once, and it may be fetched at the same time. Raises SpaceError or FetchError."""
 
-    async def inject(self, artifact: Artifact, piece: int, content: bytes) -> None:
+    async def inject(
+        self, artifact: Artifact, piece: int, content: bytes, source: Injected
+    ) -> None:
         """Put a proved piece into the file and offer it to neighbours; one that is there already
         is left alone. Returns when it was handed over, not when it is on disk.
 
         Raises FetchError when the artifact is not supplied any more.
         """
 
-    def holdings(self, artifact: Artifact) -> Holdings:
+    async def holdings(self, artifact: Artifact) -> Holdings:
         """Which pieces are here, and how many neighbours have each."""
 
     def counts(self, artifact: Artifact) -> ByteCounts:
-        """Payload bytes of this artifact since this process first saw it."""
+        """Payload bytes: by source what of it is here, which sums to that also after a restart;
+        `sent` and `wasted` since this process first saw it."""

@@ -92,7 +92,11 @@ def listen(settings: SwarmSettings, uploads: bool) -> Listening:
 
 
 def session_settings(settings: SwarmSettings, port: int, uploads: bool) -> "lt.settings_pack":
-    """libtorrent's settings, as far as they are not its defaults."""
+    """libtorrent's settings, as far as they are not its defaults.
+
+    Above its `whole_pieces_threshold` libtorrent asks a fast peer for runs of pieces, whatever the
+    request queue: then devices ask for each other's pieces, and all of them for the last ones.
+    """
     chosen: lt.settings_pack = {
         "alert_mask": MASK,
         "alert_queue_size": 10_000,
@@ -118,6 +122,8 @@ def session_settings(settings: SwarmSettings, port: int, uploads: bool) -> "lt.s
         "peer_connect_timeout": 5,
         "handshake_timeout": 5,
         "prioritize_partial_pieces": True,
+        "whole_pieces_threshold": 0,
+        "send_redundant_have": False,
         "peer_timeout": DEAD_AFTER,
         "piece_timeout": 10,
         "request_timeout": 20,

@@ -12,14 +12,15 @@ import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import libtorrent as lt
 
-from p2pupd.errors import HostError
+from p2pupd.core.piece_layer import PieceLayer
+from p2pupd.errors import FetchError, HostError
 from p2pupd.host.files import host_error, read_bounded, sync_directory, write_durably
 from p2pupd.model.release import Artifact
-from p2pupd.swarm.torrent import BLOCK, fresh, prepared, torrent_info
+from p2pupd.swarm.torrent import BLOCK, fresh, info_dictionary, prepared, torrent_info
 
 SUFFIX: Final = ".resume"
 SLACK: Final = 1024 * 1024
@@ -30,7 +31,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How to add a torrent. `searched`: what is on disk is looked through first.
+    """How to add a torrent. `searched`: what is on disk is looked through first. `empty`: there is
+    nothing on disk.
 
     `blind`: there is something on disk, and no hash tree to look through it with.
     """
@@ -38,6 +40,7 @@ class Start:
     parameters: lt.add_torrent_params
     searched: bool
     blind: bool
+    empty: bool = False
 
 
 def resume_path(artifact: Artifact, directory: Path) -> Path:
@@ -49,11 +52,14 @@ def largest(artifact: Artifact) -> int:
     return SLACK + BYTES_PER_BLOCK * (artifact.length // BLOCK)
 
 
-def start(artifact: Artifact, directory: Path, complete: bool = False) -> Start:
+def start(
+    artifact: Artifact, directory: Path, complete: bool = False, layer: PieceLayer | None = None
+) -> Start:
     """Read what is on disk. Blocks. Raises FetchError, HostError or SpaceError.
 
     Damaged resume data is dropped with a warning; a file longer than signed is cut. A file that is
     said to be `complete` is hashed here, which is several times faster than libtorrent's search.
+    With a `layer` the hashes of all pieces are known from the start.
     """
     present = _present(directory / artifact.pieces_root, artifact.length)
     kept = _read(artifact, directory)
@@ -65,7 +71,9 @@ def start(artifact: Artifact, directory: Path, complete: bool = False) -> Start:
         whole = _hashed(artifact, directory)
         if whole is not None:
             return Start(whole, searched=False, blind=False)
-    if kept is None:
+    if layer is not None:
+        parameters = prepared(_taught(layer), artifact, directory)
+    elif kept is None:
         parameters = fresh(artifact, directory)
     else:
         parameters = prepared(kept, artifact, directory)
@@ -75,7 +83,24 @@ def start(artifact: Artifact, directory: Path, complete: bool = False) -> Start:
     if present == 0:
         parameters.flags |= lt.torrent_flags.no_verify_files
     partial = 0 < present < artifact.length
-    return Start(parameters, searched=present > 0, blind=partial and kept is None)
+    blind = partial and kept is None and layer is None
+    return Start(parameters, searched=present > 0, blind=blind, empty=present == 0)
+
+
+def _taught(layer: PieceLayer) -> lt.add_torrent_params:
+    """A torrent that knows the hash of each of its pieces."""
+    artifact = layer.artifact
+    layers: Any = {}
+    if artifact.pieces > 1:
+        layers = {bytes.fromhex(artifact.pieces_root): layer.hashes}
+    encoded: bytes = lt.bencode(layers)
+    content = b"d4:info" + info_dictionary(artifact) + b"12:piece layers" + encoded + b"e"
+    try:
+        return lt.load_torrent_buffer(content)
+    except RuntimeError as error:
+        raise FetchError(
+            f"artifact {artifact.sha256[:16]} cannot be a torrent: {error}", reason="bad-artifact"
+        ) from error
 
 
 def _hashed(artifact: Artifact, directory: Path) -> lt.add_torrent_params | None:
@@ -98,9 +123,13 @@ def _hashed(artifact: Artifact, directory: Path) -> lt.add_torrent_params | None
     return parameters
 
 
-def again(content: bytes, artifact: Artifact, directory: Path) -> lt.add_torrent_params:
+def again(
+    content: bytes, artifact: Artifact, directory: Path, layer: PieceLayer | None = None
+) -> lt.add_torrent_params:
     """Parameters to add a torrent again that this very session has just removed."""
-    parameters = prepared(lt.read_resume_data(content), artifact, directory)
+    kept = lt.read_resume_data(content)
+    parameters = prepared(_taught(layer) if layer else kept, artifact, directory)
+    parameters.have_pieces = kept.have_pieces
     parameters.flags |= lt.torrent_flags.no_verify_files
     return parameters
 

@@ -1,4 +1,4 @@
-"""The swarm on libtorrent: one session, one transfer per artifact, alerts by file descriptor."""
+"""The swarm on libtorrent: one session, alerts by file descriptor, peers, and who is blocked."""
 
 import asyncio
 import logging
@@ -8,32 +8,33 @@ from typing import Final
 
 import libtorrent as lt
 
+from p2pupd.core.piece_layer import PieceLayer
 from p2pupd.errors import ContentError, FetchError, UpdateError
 from p2pupd.model.device import ByteCounts
 from p2pupd.model.ids import DeviceId
 from p2pupd.model.release import Artifact
-from p2pupd.swarm import resume
+from p2pupd.swarm import mesh
 from p2pupd.swarm.alerts import (
     Alert,
     AlertsLost,
     ListenFailed,
     PeerBanned,
     Removed,
-    ResumeData,
     TorrentAlert,
-    TorrentState,
     UnwantedBlock,
     pop,
 )
-from p2pupd.swarm.hostility import Blocklist, StallWatch
-from p2pupd.swarm.interface import ProgressListener, SwarmPeer
+from p2pupd.swarm.hostility import Blocklist
+from p2pupd.swarm.interface import Holdings, Injected, ProgressListener, SwarmPeer
 from p2pupd.swarm.listening import Listening, is_address, listen
 from p2pupd.swarm.settings import SwarmSettings
-from p2pupd.swarm.torrent import home_pieces, request_queue
-from p2pupd.swarm.transfer import ANSWER_WITHIN, Transfer
+from p2pupd.swarm.torrents import Torrents
+from p2pupd.swarm.transfer import Transfer
 
 BUSY_TICK: Final = 0.25
 IDLE_TICK: Final = 2.0
+ACQUAINTANCE: Final = 2.0
+"""Seconds after which it is looked who has answered: then whoever has not does not want it."""
 FEWEST_CONNECTIONS: Final = 2
 
 log = logging.getLogger(__name__)
@@ -55,8 +56,7 @@ class LibtorrentSwarm:
         self._rung = asyncio.Event()
         self._stirred = asyncio.Event()
         self._peers: dict[DeviceId, SwarmPeer] = {}
-        self._transfers: dict[str, Transfer] = {}
-        self._ledger: dict[str, ByteCounts] = {}
+        self._torrents = Torrents(settings, self._dress)
         self._blocks = Blocklist(settings.unwanted_blocks, settings.block_for)
 
     @property
@@ -77,6 +77,7 @@ class LibtorrentSwarm:
     async def run(self) -> None:
         listening = await asyncio.to_thread(listen, self._settings, self._uploads)
         self._listening = listening
+        self._torrents.session = listening.session
         loop = asyncio.get_running_loop()
         loop.add_reader(listening.alarm, self._rung.set)
         self._apply_queue()
@@ -97,17 +98,16 @@ class LibtorrentSwarm:
         try:
             with transfer.reporting(progress):
                 await transfer.finished.wait()
-                await self._settle(transfer)
+                await self._torrents.settle(transfer)
                 progress(transfer.report)
         finally:
-            if not transfer.durable and not transfer.wanted:
-                await self._leave(transfer)
+            await self._unless_wanted(transfer)
         if not self._uploads:
-            await self._leave(transfer)
+            await self._torrents.leave(transfer)
         return self.counts(artifact)
 
     async def share(self, artifact: Artifact, directory: Path) -> None:
-        known = self._transfers.get(artifact.pieces_root)
+        known = self._torrents.get(artifact.pieces_root)
         transfer = await self._join(artifact, directory, complete=True)
         if transfer is known and transfer.unfinished and transfer.handle:
             transfer.checked.clear()
@@ -117,156 +117,135 @@ class LibtorrentSwarm:
             if not transfer.finished.is_set():
                 path = directory / artifact.pieces_root
                 raise ContentError(f"{path} is not the complete artifact; it is not shared")
-            await self._settle(transfer)
+            await self._torrents.settle(transfer)
         finally:
-            if not transfer.durable and not transfer.wanted:
-                await self._leave(transfer)
+            await self._unless_wanted(transfer)
+
+    async def supply(self, artifact: Artifact, directory: Path, layer: PieceLayer) -> None:
+        transfer = await self._join(artifact, directory, layer=layer)
+        await transfer.checked.wait()
+        if transfer.failure:
+            raise transfer.failure
+
+    async def inject(
+        self, artifact: Artifact, piece: int, content: bytes, source: Injected
+    ) -> None:
+        transfer = self._torrents.get(artifact.pieces_root)
+        if transfer is None:
+            raise FetchError("the artifact is not supplied any more", reason="stopped")
+        transfer.injected[source] = transfer.injected.get(source, 0) + len(content)
+        await self._torrents.inject(transfer, piece, content)
+
+    async def holdings(self, artifact: Artifact) -> Holdings:
+        transfer = self._torrents.get(artifact.pieces_root)
+        if transfer is None or transfer.handle is None or transfer.leaving:
+            return Holdings((), ())
+        return await asyncio.to_thread(_holdings, transfer.handle, artifact.pieces)
 
     async def drop(self, artifact: Artifact) -> None:
-        if transfer := self._transfers.get(artifact.pieces_root):
+        if transfer := self._torrents.get(artifact.pieces_root):
             transfer.end(FetchError("the artifact is not wanted any more", reason="dropped"))
-            await self._leave(transfer)
+            await self._torrents.leave(transfer)
 
     def set_peers(self, peers: Sequence[SwarmPeer]) -> None:
         before = self._peers
-        fetching = self._fetching
         self._peers = {peer.id: peer for peer in peers if is_address(peer.host)}
         self._apply_queue()
-        for transfer in self._transfers.values():
-            if transfer.handle is None or transfer.leaving:
-                continue
-            if transfer.unfinished and fetching != self._fetching:
-                transfer.handle.prioritize_pieces(self._priorities(transfer.artifact))
-            for peer in self._peers.values():
-                if before.get(peer.id) != peer and not transfer.watch.alone:
-                    transfer.handle.connect_peer((peer.host, peer.port))
+        for transfer in self._torrents:
+            moved = {
+                peer.host
+                for peer in self._peers.values()
+                if before.get(peer.id) not in (None, peer)
+            }
+            transfer.called -= moved
+            transfer.called &= {peer.host for peer in self._peers.values()}
+            self._call(transfer, transfer.called)
+            self._share_out(transfer)
 
     def counts(self, artifact: Artifact) -> ByteCounts:
-        if transfer := self._transfers.get(artifact.pieces_root):
-            return transfer.counts
-        return self._ledger.get(artifact.pieces_root, ByteCounts())
+        return self._torrents.counts(artifact)
 
-    @property
-    def _fetching(self) -> frozenset[DeviceId]:
-        return frozenset(peer.id for peer in self._peers.values() if not peer.carries_all)
+    # -- peers -----------------------------------------------------------------------------------
 
-    def _priorities(self, artifact: Artifact) -> list[int]:
-        return home_pieces(artifact.pieces, self._own, self._fetching)
+    async def _join(
+        self,
+        artifact: Artifact,
+        directory: Path,
+        *,
+        complete: bool = False,
+        layer: PieceLayer | None = None,
+    ) -> Transfer:
+        await self._ready.wait()
+        transfer = await self._torrents.join(artifact, directory, complete=complete, layer=layer)
+        self._stirred.set()
+        return transfer
+
+    async def _unless_wanted(self, transfer: Transfer) -> None:
+        """Nobody in this process waits for it any more, and it is not whole: it leaves."""
+        if not transfer.durable and not transfer.wanted:
+            await self._torrents.leave(transfer)
+
+    def _dress(self, transfer: Transfer, parameters: lt.add_torrent_params) -> None:
+        """Whom to call and which pieces to ask for first, just before it is added."""
+        alone = transfer.watch.alone
+        allowed = [peer for peer in self._peers.values() if peer.host not in self.blocked]
+        if alone:
+            known = {
+                peer.host: peer for peer in sorted(allowed, key=lambda peer: not peer.carries_all)
+            }
+            chosen = [known[host] for host in transfer.watch.choose(tuple(known))]
+        else:
+            chosen = mesh.callees(allowed, self._settings.degree, ())
+        transfer.called = {peer.host for peer in chosen}
+        transfer.met = {}
+        transfer.settled = False
+        transfer.look_at = asyncio.get_running_loop().time() + ACQUAINTANCE
+        transfer.home = self._sharers(transfer)
+        parameters.peers = [(peer.host, peer.port) for peer in chosen]
+        parameters.piece_priorities = mesh.home_pieces(
+            transfer.artifact.pieces, self._own, transfer.home
+        )
+        parameters.max_connections = FEWEST_CONNECTIONS if alone else self._settings.connections
+
+    def _call(self, transfer: Transfer, known: set[str]) -> None:
+        """Call neighbours until enough are connected, or were called."""
+        if transfer.handle is None or transfer.leaving or transfer.watch.alone:
+            return
+        there = sum(not peer.carries_all and peer.host in known for peer in self._peers.values())
+        peers = tuple(self._peers.values())
+        for peer in mesh.callees(peers, self._settings.degree - there, transfer.called | known):
+            transfer.handle.connect_peer((peer.host, peer.port))
+            transfer.called.add(peer.host)
+
+    def _sharers(self, transfer: Transfer) -> frozenset[DeviceId]:
+        called = transfer.called if transfer.settled else frozenset[str]()
+        return mesh.sharers(self._own, tuple(self._peers.values()), called, transfer.met)
+
+    def _share_out(self, transfer: Transfer) -> None:
+        """Share the pieces out anew when other devices fetch it than before."""
+        sharers = self._sharers(transfer)
+        if transfer.unfinished and transfer.handle and sharers != transfer.home:
+            transfer.home = sharers
+            priorities = mesh.home_pieces(transfer.artifact.pieces, self._own, sharers)
+            transfer.handle.prioritize_pieces(priorities)
+
+    async def _look_around(self, transfer: Transfer, now: float) -> None:
+        """See who is connected: make up for who did not come, share out among who did."""
+        if now < transfer.look_at or transfer.handle is None or transfer.watch.alone:
+            return
+        transfer.look_at = now + ACQUAINTANCE
+        transfer.met = {each.host: each for each in await asyncio.to_thread(_met, transfer.handle)}
+        transfer.settled = True
+        self._call(transfer, set(transfer.met))
+        self._share_out(transfer)
 
     def _apply_queue(self) -> None:
         if self._listening:
-            devices = min(len(self._fetching) + 1, self._settings.connections)
-            queue = request_queue(self._settings.outstanding, devices)
-            self._listening.limit_requests(queue)
+            fetching = 1 + sum(not peer.carries_all for peer in self._peers.values())
+            fetching = min(fetching, self._settings.connections)
+            self._listening.limit_requests(mesh.request_queue(self._settings.outstanding, fetching))
 
-    async def _join(
-        self, artifact: Artifact, directory: Path, *, complete: bool = False
-    ) -> Transfer:
-        """The transfer of this artifact in this directory, added where it is not there yet."""
-        await self._ready.wait()
-        root = artifact.pieces_root
-        while known := self._transfers.get(root):
-            if known.directory == directory and not known.leaving and known.failure is None:
-                return known
-            await self._leave(known)
-        now = asyncio.get_running_loop().time()
-        watch = StallWatch(self._settings.stall_after, now)
-        transfer = Transfer(artifact, directory, self.counts(artifact), watch)
-        self._transfers[root] = transfer
-        try:
-            begin = await asyncio.to_thread(resume.start, artifact, directory, complete)
-            if transfer.failure:
-                raise transfer.failure
-            transfer.blind = begin.blind
-            self._add(transfer, begin.parameters, tuple(self._peers.values()))
-        except BaseException:
-            self._forget(transfer)
-            raise
-        self._stirred.set()
-        log.info("swarm.added root=%s searched=%s", root[:16], begin.searched)
-        return transfer
-
-    def _add(
-        self, transfer: Transfer, parameters: lt.add_torrent_params, peers: Sequence[SwarmPeer]
-    ) -> None:
-        if self._listening is None:
-            raise FetchError("the swarm has stopped", reason="stopped")
-        parameters.peers = [(peer.host, peer.port) for peer in peers]
-        parameters.piece_priorities = self._priorities(transfer.artifact)
-        alone = transfer.watch.alone
-        parameters.max_connections = FEWEST_CONNECTIONS if alone else self._settings.connections
-        try:
-            transfer.handle = self._listening.session.add_torrent(parameters)
-        except RuntimeError as error:
-            raise FetchError(f"cannot add {transfer.artifact.pieces_root}: {error}") from error
-
-    async def _settle(self, transfer: Transfer) -> None:
-        """Make a finished file durable, once. Raises what ended the transfer instead."""
-        async with transfer.saving:
-            if transfer.failure:
-                raise transfer.failure
-            if transfer.durable or transfer.handle is None:
-                return
-            transfer.handle.save_resume_data(lt.save_resume_flags_t.flush_disk_cache)
-            data = await transfer.next(ResumeData)
-            transfer.handle.post_status()
-            await transfer.next(TorrentState)
-            if transfer.failure:
-                raise transfer.failure
-            await asyncio.to_thread(resume.sync, transfer.artifact, transfer.directory)
-            await asyncio.to_thread(
-                resume.save, data.content, transfer.artifact, transfer.directory
-            )
-            transfer.durable = True
-            transfer.handle.set_max_connections(self._settings.connections)
-        log.info("swarm.complete root=%s", transfer.artifact.pieces_root[:16])
-
-    async def _save(self, transfer: Transfer) -> bytes:
-        """Write resume data of an unfinished transfer. Raises FetchError, HostError, SpaceError."""
-        async with transfer.saving:
-            if transfer.handle is None or transfer.leaving:
-                raise FetchError("the transfer has ended")
-            transfer.saved_pieces = transfer.state.pieces
-            transfer.handle.save_resume_data(lt.save_resume_flags_t.flush_disk_cache)
-            data = await transfer.next(ResumeData)
-            await asyncio.to_thread(
-                resume.save, data.content, transfer.artifact, transfer.directory
-            )
-            return data.content
-
-    async def _leave(self, transfer: Transfer) -> None:
-        """Take it out of the session, with what it has written kept. Twice equals once."""
-        if not transfer.leaving:
-            try:
-                if transfer.handle and not transfer.durable and transfer.failure is None:
-                    await self._save(transfer)
-            except UpdateError as error:
-                log.warning("swarm.resume-not-saved error=%s", error)
-            finally:
-                self._remove(transfer)
-        try:
-            async with asyncio.timeout(ANSWER_WITHIN):
-                await transfer.gone.wait()
-        except TimeoutError:
-            log.warning("swarm.removal-unconfirmed root=%s", transfer.artifact.pieces_root[:16])
-            self._forget(transfer)
-
-    def _remove(self, transfer: Transfer) -> None:
-        handle, transfer.leaving = transfer.handle, True
-        if self._listening and handle and handle.is_valid():
-            handle.post_status()
-            self._listening.session.remove_torrent(handle)
-        else:
-            self._forget(transfer)
-
-    def _forget(self, transfer: Transfer) -> None:
-        root = transfer.artifact.pieces_root
-        self._ledger[root] = transfer.counts
-        if self._transfers.get(root) is transfer:
-            del self._transfers[root]
-        if not transfer.durable:
-            transfer.end(FetchError("the transfer has ended", reason="stopped"))
-        transfer.gone.set()
+    # -- alerts and time -------------------------------------------------------------------------
 
     async def _drain(self, listening: Listening) -> None:
         while True:
@@ -285,19 +264,19 @@ class LibtorrentSwarm:
                 log.warning("swarm.listen-failed error=%s", message)
             case AlertsLost():
                 log.warning("swarm.alerts-lost")
-                for transfer in self._transfers.values():
+                for transfer in self._torrents:
                     if transfer.handle:
                         transfer.handle.post_status()
             case _:
                 pass
-        if isinstance(alert, TorrentAlert) and (known := self._transfers.get(alert.root)):
+        if isinstance(alert, TorrentAlert) and (known := self._torrents.get(alert.root)):
             if isinstance(alert, PeerBanned) and known.watch.alone:
                 known.watch.hurry()
                 if self._blocks.block(alert.host, now):
                     self._block(alert.host, "wrong blocks")
             known.receive(alert)
             if isinstance(alert, Removed) and known.leaving:
-                self._forget(known)
+                self._torrents.forget(known)
 
     def _block(self, host: str, why: str) -> None:
         log.warning("swarm.blocked host=%s why=%s", host, why)
@@ -307,24 +286,24 @@ class LibtorrentSwarm:
     async def _watch(self, listening: Listening) -> None:
         """Ask for counters, save resume data, and restart what stands still."""
         while True:
-            busy = any(transfer.unfinished for transfer in self._transfers.values())
+            busy = any(transfer.unfinished for transfer in self._torrents)
             try:
                 async with asyncio.timeout(BUSY_TICK if busy else IDLE_TICK):
                     await self._stirred.wait()
             except TimeoutError:
                 pass
             self._stirred.clear()
-            if self._transfers:
+            if self._torrents:
                 listening.session.post_torrent_updates()
             now = asyncio.get_running_loop().time()
             if self._blocks.expire(now):
                 listening.filter(self._blocks.blocked)
-            for transfer in tuple(self._transfers.values()):
+            for transfer in self._torrents:
                 await self._look_after(transfer, now)
 
     async def _look_after(self, transfer: Transfer, now: float) -> None:
         if transfer.failure and not transfer.wanted and not transfer.leaving:
-            await self._leave(transfer)
+            await self._torrents.leave(transfer)
         if not transfer.unfinished or transfer.handle is None:
             return
         if not transfer.checked.is_set() or not self._peers:
@@ -332,48 +311,22 @@ class LibtorrentSwarm:
         if not transfer.checked.is_set():
             return
         try:
+            await self._look_around(transfer, now)
             if transfer.state.pieces > transfer.saved_pieces and now >= transfer.save_at:
                 transfer.save_at = now + transfer.save_pause
                 transfer.save_pause = min(self._settings.resume_interval, 2 * transfer.save_pause)
-                await self._save(transfer)
+                await self._torrents.save(transfer)
                 if transfer.blind:
                     transfer.blind = False
                     transfer.checked.clear()
                     transfer.handle.force_recheck()
             elif transfer.watch.stalled(transfer.state.done, now, len(self._peers)):
-                await self._start_over(transfer)
+                await self._torrents.start_over(transfer)
+                hosts = ",".join(sorted(transfer.called))
+                root = transfer.artifact.pieces_root[:16]
+                log.warning("swarm.started-over root=%s hosts=%s", root, hosts)
         except UpdateError as error:
             log.warning("swarm.resume-not-saved error=%s", error)
-
-    async def _start_over(self, transfer: Transfer) -> None:
-        """Remove the torrent and add it again: that ends bans, and calls every neighbour anew."""
-        content = await self._save(transfer)
-        async with transfer.saving:
-            if self._listening is None or transfer.handle is None or not transfer.unfinished:
-                return
-            peers = self._candidates(transfer)
-            root = transfer.artifact.pieces_root
-            hosts = ",".join(peer.host for peer in peers)
-            log.warning("swarm.start-over root=%s hosts=%s", root[:16], hosts)
-            self._listening.session.remove_torrent(transfer.handle)
-            try:
-                await transfer.next(Removed)
-                if transfer.leaving:
-                    return
-                transfer.start_over()
-                parameters = resume.again(content, transfer.artifact, transfer.directory)
-                self._add(transfer, parameters, peers)
-            except UpdateError as error:
-                transfer.end(error)
-
-    def _candidates(self, transfer: Transfer) -> tuple[SwarmPeer, ...]:
-        """Everyone, or the next one alone where somebody sent wrong pieces; seeds come first."""
-        allowed = (peer for peer in self._peers.values() if peer.host not in self.blocked)
-        known = {
-            peer.host: peer
-            for peer in sorted(allowed, key=lambda peer: (not peer.carries_all, peer.id))
-        }
-        return tuple(known[host] for host in transfer.watch.choose(tuple(known)))
 
     async def _close(self, listening: Listening) -> None:
         """Save what is unfinished, within the grace period, and end the session."""
@@ -382,12 +335,29 @@ class LibtorrentSwarm:
             async with asyncio.timeout(self._settings.grace), asyncio.TaskGroup() as group:
                 drain = group.create_task(self._drain(listening), name="swarm-last-alerts")
                 async with asyncio.TaskGroup() as leaving:
-                    for transfer in tuple(self._transfers.values()):
-                        leaving.create_task(self._leave(transfer), name="swarm-leave")
+                    for transfer in self._torrents:
+                        leaving.create_task(self._torrents.leave(transfer), name="swarm-leave")
                 drain.cancel()
         except TimeoutError:
-            log.warning("swarm.grace-over transfers=%d", len(self._transfers))
-        for transfer in tuple(self._transfers.values()):
-            self._forget(transfer)
+            log.warning("swarm.grace-over transfers=%d", len(list(self._torrents)))
+        for transfer in self._torrents:
+            self._torrents.forget(transfer)
+        self._torrents.session = None
         self._listening = None
         listening.close()
+
+
+def _holdings(handle: lt.torrent_handle, pieces: int) -> Holdings:
+    """Blocks until the session answers."""
+    here = handle.status(lt.torrent_handle.query_pieces).pieces
+    elsewhere = handle.piece_availability()
+    return Holdings(here or (False,) * pieces, elsewhere or (0,) * pieces)
+
+
+def _met(handle: lt.torrent_handle) -> list[mesh.Met]:
+    """Blocks until the session answers."""
+    return [
+        mesh.Met(peer.ip[0], bool(peer.flags & lt.peer_info.seed))
+        for peer in handle.get_peer_info()
+        if not peer.flags & (lt.peer_info.connecting | lt.peer_info.handshake)
+    ]

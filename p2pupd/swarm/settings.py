@@ -18,6 +18,12 @@ class SwarmSettings:
     connections_total: int = setting(
         200, "Connections of all artifacts together.", check=within(2, 4000)
     )
+    degree: int = setting(
+        8,
+        "On a large floor, so many neighbours are called for an artifact, beside seeds and devices"
+        " with an uplink; others may call in.",
+        check=within(2, 200),
+    )
     outstanding: Bytes = setting(
         Bytes(256 * 1024),
         "What all devices together may have asked of one before it has sent it: the longer this"

@@ -1,24 +1,18 @@
-"""From an artifact to its torrent (BEP 52), and which of its pieces to ask for first.
+"""From an artifact to its torrent (BEP 52).
 
 Everything comes from the four signed values of an artifact, so there is no torrent file to
 believe: a wrong piece or a wrong hash list cannot match the signed root.
 """
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
 import libtorrent as lt
 
 from p2pupd.errors import FetchError
-from p2pupd.model.ids import DeviceId
 from p2pupd.model.release import Artifact
 
 BLOCK: Final = 16 * 1024
-OWN_SHARE: Final = 7
-OTHERS_SHARE: Final = 1
-FEWEST_REQUESTS: Final = 2
-MOST_REQUESTS: Final = 32
 
 FLAGS: Final = (
     lt.torrent_flags.update_subscribe
@@ -71,22 +65,3 @@ def prepared(
     parameters.piece_priorities = []
     parameters.file_priorities = []
     return parameters
-
-
-def home_pieces(pieces: int, own: DeviceId, fetching: Collection[DeviceId]) -> list[int]:
-    """A priority per piece: devices that start together each ask for another share first.
-
-    `fetching` are the neighbours that also fetch; the rank of `own` among them all picks its
-    share. Alone, every piece has the same priority.
-    """
-    everyone = sorted({own, *fetching})
-    rank, count = everyone.index(own), len(everyone)
-    return [OWN_SHARE if piece % count == rank else OTHERS_SHARE for piece in range(pieces)]
-
-
-def request_queue(outstanding: int, devices: int) -> int:
-    """Blocks to have asked of one peer, so that `devices` together keep to `outstanding` bytes.
-
-    Measured with 8 devices at 50 Mbit/s: 2 is better than 3, and 3 than 4 or 8.
-    """
-    return max(FEWEST_REQUESTS, min(MOST_REQUESTS, outstanding // BLOCK // max(1, devices)))

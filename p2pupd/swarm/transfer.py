@@ -2,16 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
 import libtorrent as lt
 
+from p2pupd.core.piece_layer import PieceLayer
 from p2pupd.errors import FetchError, SpaceError, UpdateError
 from p2pupd.host.files import NO_SPACE_ERRNOS
 from p2pupd.model.device import ByteCounts, TransferProgress
+from p2pupd.model.ids import DeviceId
 from p2pupd.model.release import Artifact
 from p2pupd.swarm.alerts import (
     Checked,
@@ -25,7 +27,9 @@ from p2pupd.swarm.alerts import (
     TorrentState,
 )
 from p2pupd.swarm.hostility import StallWatch
-from p2pupd.swarm.interface import ProgressListener
+from p2pupd.swarm.interface import Injected, ProgressListener
+from p2pupd.swarm.ledger import Sums
+from p2pupd.swarm.mesh import Met
 
 FIRST_SAVE: Final = 0.25
 ANSWER_WITHIN: Final = 10.0
@@ -34,14 +38,13 @@ log = logging.getLogger(__name__)
 A = TypeVar("A", bound=TorrentAlert)
 
 
-def added(one: ByteCounts, state: TorrentState) -> ByteCounts:
-    """`one`, and what a torrent received and sent since it was added to the session."""
-    wasted = state.redundant + state.failed
-    return ByteCounts(
-        lan=one.lan + max(0, state.received - wasted),
-        sent=one.sent + state.sent,
-        wasted=one.wasted + wasted,
-    )
+def attributed(done: int, injected: Sums) -> tuple[int, Sums]:
+    """(bytes from neighbours, bytes by other source) of the `done` that are there."""
+    left, shares = done, {}
+    for source in (Injected.USB, Injected.UPLINK, Injected.REUSE):
+        shares[source] = min(left, injected.get(source, 0))
+        left -= shares[source]
+    return left, shares
 
 
 class Transfer:
@@ -50,6 +53,13 @@ class Transfer:
     `finished`: all pieces are verified, or `failure` says why that will not be. `durable`: the
     file and its resume data are on disk. `leaving`: it is on its way out of the session, and
     `gone` tells when it is. `saving` is held while resume data is asked for and written.
+    `layer` is known to the session too; `injected` counts bytes by source, `pipelined` those that
+    are on their way into the session. If `tracked`, all else that is there came from neighbours,
+    because nobody but the swarm wrote it.
+
+    `called` are the hosts of neighbours that were called, `met` who of all was connected at the
+    last look, the next of which is due at `look_at`; `settled`: there was one since it was added.
+    `home` are the devices among which the pieces are shared out.
     """
 
     def __init__(
@@ -71,6 +81,15 @@ class Transfer:
         self.save_at = 0.0
         self.save_pause = FIRST_SAVE
         self.saved_pieces = 0
+        self.layer: PieceLayer | None = None
+        self.injected: Sums = {}
+        self.tracked = False
+        self.pipelined = 0
+        self.called: set[str] = set()
+        self.met: Mapping[str, Met] = {}
+        self.look_at = 0.0
+        self.settled = False
+        self.home: frozenset[DeviceId] = frozenset()
         self._before = before
         self._listeners: list[ProgressListener] = []
         self._waiting: list[tuple[type[TorrentAlert], asyncio.Future[TorrentAlert]]] = []
@@ -86,7 +105,23 @@ class Transfer:
 
     @property
     def counts(self) -> ByteCounts:
-        return added(self._before, self.state)
+        """By source what is there, and what was sent and received in vain."""
+        state, before = self.state, self._before
+        wasted = state.redundant + state.failed
+        received = before.received + max(0, state.received - wasted)
+        if self.tracked:
+            lan, shares = attributed(state.done, self.injected)
+        else:
+            lan, shares = received, self.injected
+        return ByteCounts(
+            lan=lan,
+            usb=shares.get(Injected.USB, 0),
+            uplink=shares.get(Injected.UPLINK, 0),
+            reuse=shares.get(Injected.REUSE, 0),
+            received=received,
+            sent=before.sent + state.sent,
+            wasted=before.wasted + wasted,
+        )
 
     @contextmanager
     def reporting(self, progress: ProgressListener) -> Iterator[None]:

@@ -65,6 +65,7 @@ def test_the_layer_is_the_one_that_libtorrent_makes(pieces: int, tmp_path: Path)
     )
     lt.set_piece_hashes(torrent, str(directory))
     layers = torrent.generate()[b"piece layers"]
+    assert layers is not None
     assert list(layers.values()) == [layer_of(content, 2 * BLOCK)]
 
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from p2pupd.core.piece_layer import PieceLayer
 from p2pupd.engine.carrying import Carrier
 from p2pupd.engine.content import Content
 from p2pupd.engine.tasks import Tasks
@@ -14,7 +15,7 @@ from p2pupd.model.release import Artifact, Manifest, Release
 from p2pupd.model.setting import Bytes
 from p2pupd.store.disk import DiskStore
 from p2pupd.store.settings import StoreSettings
-from p2pupd.swarm.interface import ProgressListener, SwarmPeer
+from p2pupd.swarm.interface import Holdings, Injected, ProgressListener, SwarmPeer
 from tests.builders import a_release
 from tests.support import eventually
 
@@ -32,6 +33,15 @@ class SilentSwarm:
         return ByteCounts()
 
     async def share(self, artifact: Artifact, directory: Path) -> None: ...
+
+    async def supply(self, artifact: Artifact, directory: Path, layer: PieceLayer) -> None: ...
+
+    async def inject(
+        self, artifact: Artifact, piece: int, content: bytes, source: Injected
+    ) -> None: ...
+
+    async def holdings(self, artifact: Artifact) -> Holdings:
+        return Holdings((), ())
 
     async def drop(self, artifact: Artifact) -> None: ...
 

@@ -5,9 +5,7 @@ import libtorrent as lt
 import pytest
 
 from p2pupd.errors import FetchError
-from p2pupd.model.ids import DeviceId
-from p2pupd.swarm.settings import SwarmSettings
-from p2pupd.swarm.torrent import home_pieces, info_dictionary, request_queue, torrent_info
+from p2pupd.swarm.torrent import info_dictionary, torrent_info
 from tests.swarming import an_artifact
 
 
@@ -30,19 +28,3 @@ def test_what_bittorrent_cannot_carry_is_refused(tmp_path: Path, changes: dict[s
     with pytest.raises(FetchError, match="cannot be a torrent") as refused:
         torrent_info(replace(artifact, **changes))  # type: ignore[arg-type]
     assert refused.value.reason == "bad-artifact"
-
-
-def test_devices_that_start_together_share_the_pieces_among_them() -> None:
-    ids = [DeviceId(name) for name in ("carol", "alice", "bob")]
-    shares = [home_pieces(8, own, set(ids) - {own}) for own in ids]
-    for piece in range(8):
-        assert sorted(share[piece] for share in shares) == [1, 1, 7]
-
-
-def test_alone_every_piece_has_the_same_priority() -> None:
-    assert len(set(home_pieces(8, DeviceId("alice"), ()))) == 1
-
-
-@pytest.mark.parametrize(("devices", "queue"), [(0, 16), (1, 16), (4, 4), (8, 2), (200, 2)])
-def test_the_more_devices_the_shorter_the_request_queue(devices: int, queue: int) -> None:
-    assert request_queue(SwarmSettings().outstanding, devices) == queue

@@ -7,7 +7,8 @@ from p2pupd.errors import FetchError, SpaceError
 from p2pupd.model.device import ByteCounts, TransferProgress
 from p2pupd.swarm.alerts import DiskFailed, Finished, ResumeData, ResumeRefused, TorrentState
 from p2pupd.swarm.hostility import StallWatch
-from p2pupd.swarm.transfer import Transfer, added
+from p2pupd.swarm.interface import Injected
+from p2pupd.swarm.transfer import Transfer, attributed
 from tests.builders import a_release
 
 ROOT = a_release().artifact.pieces_root
@@ -15,19 +16,32 @@ ROOT = a_release().artifact.pieces_root
 
 def a_transfer() -> Transfer:
     watch = StallWatch(patience=10, now=0)
-    return Transfer(a_release().artifact, Path("/nowhere"), ByteCounts(lan=5, sent=7), watch)
+    return Transfer(a_release().artifact, Path("/nowhere"), ByteCounts(received=5, sent=7), watch)
 
 
 async def test_counts_go_on_after_a_new_start_and_wasted_bytes_are_not_kept_ones() -> None:
     transfer = a_transfer()
     state = TorrentState(ROOT, received=100, sent=10, redundant=20, failed=30)
     transfer.receive(state)
-    expected = ByteCounts(lan=55, sent=17, wasted=50)
+    expected = ByteCounts(lan=55, received=55, sent=17, wasted=50)
     assert transfer.counts == expected
     transfer.start_over()
     assert transfer.counts == expected
     transfer.receive(state)
-    assert transfer.counts == added(expected, state)
+    assert transfer.counts == ByteCounts(lan=105, received=105, sent=27, wasted=100)
+
+
+def test_sources_sum_to_what_is_there() -> None:
+    injected = {Injected.USB: 30, Injected.UPLINK: 50, Injected.LAN: 7}
+    assert attributed(100, injected) == (20, {"usb": 30, "uplink": 50, "reuse": 0})
+    assert attributed(60, injected) == (0, {"usb": 30, "uplink": 30, "reuse": 0})
+
+
+async def test_what_nobody_injected_came_from_neighbours() -> None:
+    transfer = a_transfer()
+    transfer.tracked, transfer.injected = True, {Injected.UPLINK: 40}
+    transfer.receive(TorrentState(ROOT, done=100, received=100, redundant=40))
+    assert transfer.counts == ByteCounts(lan=60, uplink=40, received=65, sent=7, wasted=40)
 
 
 async def test_listeners_are_told_until_they_leave() -> None:

@@ -1,0 +1,214 @@
+"""The torrents of one open session: added, saved, settled, started over, removed.
+
+Called by `LibtorrentSwarm` only, on the event loop. A torrent is known by its artifact's pieces
+root, and lives in one directory at a time.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import libtorrent as lt
+
+from p2pupd.core.piece_layer import PieceLayer
+from p2pupd.errors import FetchError, UpdateError
+from p2pupd.model.device import ByteCounts
+from p2pupd.model.release import Artifact
+from p2pupd.swarm import ledger, resume
+from p2pupd.swarm.alerts import Removed, ResumeData, TorrentState
+from p2pupd.swarm.hostility import StallWatch
+from p2pupd.swarm.settings import SwarmSettings
+from p2pupd.swarm.transfer import ANSWER_WITHIN, Transfer
+
+Dress = Callable[[Transfer, lt.add_torrent_params], None]
+"""Sets whom to call and which pieces to ask for first, just before a torrent is added."""
+
+PIPELINED: Final = 4 * 1024 * 1024
+"""Bytes handed to the session before it is waited for: what injecting may hold in memory."""
+
+log = logging.getLogger(__name__)
+
+
+class Torrents:
+    def __init__(self, settings: SwarmSettings, dress: Dress) -> None:
+        self._settings = settings
+        self._dress = dress
+        self._transfers: dict[str, Transfer] = {}
+        self._ended: dict[str, ByteCounts] = {}
+        self.session: lt.session | None = None
+
+    def __iter__(self) -> Iterator[Transfer]:
+        return iter(tuple(self._transfers.values()))
+
+    def __bool__(self) -> bool:
+        return bool(self._transfers)
+
+    def get(self, root: str) -> Transfer | None:
+        """The one with that pieces root."""
+        return self._transfers.get(root)
+
+    def counts(self, artifact: Artifact) -> ByteCounts:
+        """Payload bytes of it, whether it is in the session or was."""
+        if transfer := self._transfers.get(artifact.pieces_root):
+            return transfer.counts
+        return self._ended.get(artifact.pieces_root, ByteCounts())
+
+    async def join(
+        self,
+        artifact: Artifact,
+        directory: Path,
+        *,
+        complete: bool = False,
+        layer: PieceLayer | None = None,
+    ) -> Transfer:
+        """The transfer of this artifact in this directory, added where it is not there yet.
+
+        With a `layer` its pieces can be proved, and so injected.
+        """
+        root = artifact.pieces_root
+        while known := self._transfers.get(root):
+            if known.directory == directory and not known.leaving and known.failure is None:
+                if layer is not None and known.layer is None and known.unfinished:
+                    await self._teach(known, layer)
+                return known
+            await self.leave(known)
+        watch = StallWatch(self._settings.stall_after, asyncio.get_running_loop().time())
+        transfer = Transfer(artifact, directory, self.counts(artifact), watch)
+        transfer.layer = layer
+        self._transfers[root] = transfer
+        try:
+            begin = await asyncio.to_thread(resume.start, artifact, directory, complete, layer)
+            kept = await asyncio.to_thread(ledger.read, artifact, directory)
+            transfer.injected, transfer.tracked = kept or {}, begin.empty or kept is not None
+            if transfer.failure:
+                raise transfer.failure
+            transfer.blind = begin.blind
+            self._add(transfer, begin.parameters)
+        except BaseException:
+            self.forget(transfer)
+            raise
+        log.info("swarm.added root=%s searched=%s", root[:16], begin.searched)
+        return transfer
+
+    async def _teach(self, transfer: Transfer, layer: PieceLayer) -> None:
+        """Give a running torrent the hashes of its pieces: libtorrent takes them only at the start.
+
+        Raises FetchError.
+        """
+        transfer.layer = layer
+        if transfer.handle is not None:
+            await transfer.checked.wait()
+            await self.start_over(transfer)
+        if transfer.failure:
+            raise transfer.failure
+
+    def _add(self, transfer: Transfer, parameters: lt.add_torrent_params) -> None:
+        if self.session is None:
+            raise FetchError("the swarm has stopped", reason="stopped")
+        self._dress(transfer, parameters)
+        try:
+            transfer.handle = self.session.add_torrent(parameters)
+        except RuntimeError as error:
+            raise FetchError(f"cannot add {transfer.artifact.pieces_root}: {error}") from error
+
+    async def settle(self, transfer: Transfer) -> None:
+        """Make a finished file durable, once. Raises what ended the transfer instead."""
+        async with transfer.saving:
+            if transfer.failure:
+                raise transfer.failure
+            if transfer.durable or transfer.handle is None:
+                return
+            transfer.handle.save_resume_data(lt.save_resume_flags_t.flush_disk_cache)
+            data = await transfer.next(ResumeData)
+            transfer.handle.post_status()
+            await transfer.next(TorrentState)
+            if transfer.failure:
+                raise transfer.failure
+            await asyncio.to_thread(resume.sync, transfer.artifact, transfer.directory)
+            await self._write(transfer, data.content)
+            transfer.durable = True
+            transfer.handle.set_max_connections(self._settings.connections)
+        log.info("swarm.complete root=%s", transfer.artifact.pieces_root[:16])
+
+    async def save(self, transfer: Transfer) -> bytes:
+        """Write resume data of an unfinished transfer. Raises FetchError, HostError, SpaceError."""
+        async with transfer.saving:
+            if transfer.handle is None or transfer.leaving:
+                raise FetchError("the transfer has ended")
+            transfer.saved_pieces = transfer.state.pieces
+            transfer.handle.save_resume_data(lt.save_resume_flags_t.flush_disk_cache)
+            data = await transfer.next(ResumeData)
+            await self._write(transfer, data.content)
+            return data.content
+
+    @staticmethod
+    async def _write(transfer: Transfer, content: bytes) -> None:
+        artifact, directory, injected = transfer.artifact, transfer.directory, transfer.injected
+        if transfer.tracked:
+            await asyncio.to_thread(ledger.write, injected, artifact, directory)
+        await asyncio.to_thread(resume.save, content, artifact, directory)
+
+    async def inject(self, transfer: Transfer, piece: int, content: bytes) -> None:
+        """Hand a proved piece to the session, waiting when too much is on its way there."""
+        if transfer.handle is None or transfer.leaving or transfer.layer is None:
+            raise FetchError("the artifact is not supplied any more", reason="stopped")
+        transfer.handle.add_piece(piece, content, 0)
+        transfer.pipelined += len(content)
+        if transfer.pipelined >= PIPELINED:
+            transfer.pipelined = 0
+            transfer.handle.post_status()
+            await transfer.next(TorrentState)
+
+    async def leave(self, transfer: Transfer) -> None:
+        """Take it out of the session, with what it has written kept. Twice equals once."""
+        if not transfer.leaving:
+            try:
+                if transfer.handle and not transfer.durable and transfer.failure is None:
+                    await self.save(transfer)
+            except UpdateError as error:
+                log.warning("swarm.resume-not-saved error=%s", error)
+            finally:
+                self._remove(transfer)
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN):
+                await transfer.gone.wait()
+        except TimeoutError:
+            log.warning("swarm.removal-unconfirmed root=%s", transfer.artifact.pieces_root[:16])
+            self.forget(transfer)
+
+    def _remove(self, transfer: Transfer) -> None:
+        handle, transfer.leaving = transfer.handle, True
+        if self.session and handle and handle.is_valid():
+            handle.post_status()
+            self.session.remove_torrent(handle)
+        else:
+            self.forget(transfer)
+
+    def forget(self, transfer: Transfer) -> None:
+        """It is out of the session; who still waits for it is told."""
+        root = transfer.artifact.pieces_root
+        self._ended[root] = transfer.counts
+        if self._transfers.get(root) is transfer:
+            del self._transfers[root]
+        if not transfer.durable:
+            transfer.end(FetchError("the transfer has ended", reason="stopped"))
+        transfer.gone.set()
+
+    async def start_over(self, transfer: Transfer) -> None:
+        """Remove the torrent and add it again: that ends bans, and calls every neighbour anew."""
+        content = await self.save(transfer)
+        async with transfer.saving:
+            if self.session is None or transfer.handle is None or not transfer.unfinished:
+                return
+            self.session.remove_torrent(transfer.handle)
+            try:
+                await transfer.next(Removed)
+                if transfer.leaving:
+                    return
+                transfer.start_over()
+                artifact, directory = transfer.artifact, transfer.directory
+                self._add(transfer, resume.again(content, artifact, directory, transfer.layer))
+            except UpdateError as error:
+                transfer.end(error)
