@@ -3,112 +3,15 @@
 Everything runs in network namespaces on this machine, so it needs root, and a quiet machine.
 """
 
-import asyncio
-import json
-import os
-import re
 import sys
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
 from scenarios.bench import report
-from scenarios.bench.alternatives import ALTERNATIVES
-from scenarios.bench.course import BenchError, Result, prepared
-from scenarios.bench.product import P2pupd
-
-CONTENDERS: Final = {"p2pupd": P2pupd(), **ALTERNATIVES}
-UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-
-Settings = dict[str, dict[str, Any]]
-
-
-class Size(click.ParamType):
-    """Bytes, as 32M."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        found = re.fullmatch(r"([1-9][0-9]*)([KMG]?)", str(value))
-        if found is None:
-            self.fail(f"{value}: write bytes as 1048576, 512K, 32M or 1G", param, ctx)
-        return int(found[1]) * UNITS[found[2]]
-
-
-class Contenders(click.ParamType):
-    """Names, separated by commas."""
-
-    name = "names"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
-        names = tuple(dict.fromkeys(str(value).split(",")))
-        for each in names:
-            if each not in CONTENDERS:
-                self.fail(f"{each} is none of {', '.join(CONTENDERS)}", param, ctx)
-            if lacking := CONTENDERS[each].missing():
-                self.fail(f"{each} needs {lacking}, which is not installed", param, ctx)
-        return names
-
-
-class Setting(click.ParamType):
-    """SECTION.KEY=VALUE."""
-
-    name = "section.key=value"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str, Any]:
-        found = re.fullmatch(r"(\w+)\.(\w+)=(.*)", str(value))
-        if found is None:
-            self.fail(f"{value}: write SECTION.KEY=VALUE", param, ctx)
-        try:
-            return found[1], found[2], json.loads(found[3])
-        except ValueError:
-            return found[1], found[2], found[3]
-
-
-def _merged(given: tuple[tuple[str, str, Any], ...]) -> Settings:
-    merged: Settings = {}
-    for section, key, value in given:
-        merged.setdefault(section, {})[key] = value
-    return merged
-
-
-def course_options(
-    devices: int, rate: int | None, size: str, rounds: int
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The options of every measurement, with its defaults."""
-    options = [
-        click.option("--devices", type=click.IntRange(1, 200), default=devices, show_default=True),
-        click.option(
-            "--rate",
-            type=click.IntRange(0, 100_000),
-            default=rate or 0,
-            show_default=True,
-            help="Mbit/s of each link, both ways; 0: as fast as it goes.",
-        ),
-        click.option("--size", type=Size(), default=size, show_default=True),
-        click.option("--rounds", type=click.IntRange(1), default=rounds, show_default=True),
-        click.option(
-            "--json", "output", type=click.Path(path_type=Path), help="Append a line for each run."
-        ),
-        click.option(
-            "--set",
-            "settings",
-            type=Setting(),
-            multiple=True,
-            metavar="SECTION.KEY=VALUE",
-            help="Configuration of every p2pupd daemon; repeatable.",
-        ),
-        click.option("--label", default="", help="A word for the lines of JSON."),
-    ]
-
-    def add(function: Callable[..., None]) -> Callable[..., None]:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return add
+from scenarios.bench.course import Result, prepared
+from scenarios.bench.options import CONTENDERS, Contenders, course_options, measure, merged
 
 
 @click.group(epilog="Example: python -m scenarios.bench run --devices 8 --rate 50 --size 32M")
@@ -141,7 +44,7 @@ async def _rounds(
     settings: tuple[tuple[str, str, Any], ...],
     label: str,
 ) -> None:
-    async with prepared(devices, rate or None, size, _merged(settings)) as course:
+    async with prepared(devices, rate or None, size, merged(settings)) as course:
         for number in range(1, rounds + 1):
             for name in contenders:
                 result = await CONTENDERS[name].contest(course)
@@ -154,28 +57,6 @@ async def _rounds(
 def _title(result: Result) -> str:
     rate = "links as fast as they go" if result.rate is None else f"links of {result.rate} Mbit/s"
     return f"{result.devices} devices beside the seed, {rate}, {result.size / (1 << 20):g} MiB"
-
-
-def measure(work: Coroutine[Any, Any, None]) -> None:
-    """Do it, or say in a line why that is not possible."""
-    if os.geteuid() != 0:
-        work.close()
-        raise click.ClickException("network namespaces need root")
-    try:
-        asyncio.run(work)
-    except BaseExceptionGroup as group:
-        error = _first(group)
-        if isinstance(error, BenchError | AssertionError):
-            raise click.ClickException(str(error)) from error
-        raise
-    except (BenchError, AssertionError) as error:
-        raise click.ClickException(str(error)) from error
-
-
-def _first(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 if __name__ == "__main__":

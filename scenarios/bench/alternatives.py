@@ -208,25 +208,31 @@ RSYNC: Final = Alternative(
 # -- aria2, a BitTorrent swarm ---------------------------------------------------------------------
 
 ARIA2: Final = (
-    "aria2c --no-conf --quiet --enable-dht=false --enable-dht6=false --disable-ipv6 "
-    "--bt-enable-lpd=true --bt-lpd-interface=eth0 --seed-ratio=0.0 --file-allocation=none "
-    "--bt-max-peers=0 --listen-port=6881"
+    "aria2c --no-conf --enable-dht=false --enable-dht6=false --disable-ipv6 --seed-ratio=0.0 "
+    "--file-allocation=none --bt-max-peers=0 --listen-port=6881 --dir=."
 )
+TRACKER_PORT: Final = 8001
 TORRENT: Final = "image.torrent"
 
 
 def _torrent(place: Place) -> None:
-    data = torrent_of(place.directory / IMAGE)
+    data = torrent_of(place.directory / IMAGE, f"http://{place.seed}:{TRACKER_PORT}/announce")
     (place.directory.parent / TORRENT).write_bytes(data)
+
+
+def _track_and_seed(place: Place) -> str:
+    return (
+        f"PYTHONPATH={ROOT} {sys.executable} -m scenarios.bench.tracker {TRACKER_PORT} & "
+        f"until ss -Hltn sport = :{TRACKER_PORT} | grep -q .; do sleep 0.1; done; "
+        f"{ARIA2} --check-integrity=true ../{TORRENT}"
+    )
 
 
 ARIA: Final = Alternative(
     "aria2",
     ("aria2c",),
-    lambda place: f"{ARIA2} --dir=. --check-integrity=true ../{TORRENT}",
-    lambda place: (
-        f"{ARIA2} --dir=. --on-bt-download-complete={place.directory / MARKING} ../{TORRENT}"
-    ),
+    _track_and_seed,
+    lambda place: f"{ARIA2} --on-bt-download-complete={place.directory / MARKING} ../{TORRENT}",
     port=6881,
     prepare=_torrent,
 )

@@ -1,5 +1,6 @@
 """What is measured: a course that every contender runs, and what came of it."""
 
+import asyncio
 import hashlib
 import shutil
 import tempfile
@@ -9,8 +10,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
-
-import asyncio
 
 from scenarios.bench.machine import Peaks, machine_time, usage
 from scenarios.lib.fleet import Publisher

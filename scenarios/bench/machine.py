@@ -80,7 +80,7 @@ def machine_time() -> tuple[float, float]:
 
 
 async def quiet(busy: float = 0.15, within: float = 60) -> bool:
-    """Wait until this machine is less busy than this share for a second; whether it came to that."""
+    """Wait until this machine is less busy than this share for a second; whether it was."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         before = machine_time()

@@ -3,9 +3,8 @@
 import asyncio
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,9 +35,11 @@ class P2pupd:
     async def contest(self, course: Course) -> Result:
         """Run the course once."""
         with switched(course) as net:
-            async with floor_of(course, net) as (floor, seed, devices):
-                async with powered([seed, *devices]):
-                    return await self._measure(course, floor, seed, devices)
+            async with (
+                floor_of(course, net) as (floor, seed, devices),
+                powered([seed, *devices]),
+            ):
+                return await self._measure(course, floor, seed, devices)
 
     async def _measure(
         self, course: Course, floor: Fleet, seed: Device, devices: list[Device]
@@ -58,9 +59,7 @@ class P2pupd:
 
 
 @asynccontextmanager
-async def floor_of(
-    course: Course, net: Net
-) -> AsyncIterator[tuple[Fleet, Device, list[Device]]]:
+async def floor_of(course: Course, net: Net) -> AsyncIterator[tuple[Fleet, Device, list[Device]]]:
     """The course's devices on the hosts of `net`, off."""
     hosts = iter(net.hosts)
     async with fleet(net, course.anchor) as floor:

@@ -68,9 +68,7 @@ def table(results: list[Result], title: str) -> None:
 def row(runs: list[Result]) -> list[str]:
     """One contender's medians. What is not known is a dash."""
     ratios = [each.ratio for each in runs if each.ratio is not None]
-    wasted = [
-        sum(each.notes["wasted"]) / each.devices for each in runs if "wasted" in each.notes
-    ]
+    wasted = [sum(each.notes["wasted"]) / each.devices for each in runs if "wasted" in each.notes]
     starved = sum(each.starved for each in runs)
     return [
         runs[0].contender + (f" ({starved} starved)" if starved else ""),

@@ -7,8 +7,8 @@ from typing import Final
 PIECE_LENGTH: Final = 256 * 1024
 
 
-def torrent_of(path: Path) -> bytes:
-    """A torrent without tracker: its readers find each other on the network."""
+def torrent_of(path: Path, tracker: str) -> bytes:
+    """Of one file; its readers find each other by the tracker (a URL)."""
     hashes = bytearray()
     with path.open("rb") as file:
         while piece := file.read(PIECE_LENGTH):
@@ -21,4 +21,4 @@ def torrent_of(path: Path) -> bytes:
         len(hashes),
         bytes(hashes),
     )
-    return b"d4:info%se" % info
+    return b"d8:announce%d:%s4:info%se" % (len(tracker), tracker.encode(), info)

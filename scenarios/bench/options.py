@@ -1,0 +1,129 @@
+"""Options that the measurements share, and how their mistakes are told."""
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from scenarios.bench.alternatives import ALTERNATIVES
+from scenarios.bench.contender import Contender
+from scenarios.bench.course import BenchError
+from scenarios.bench.product import P2pupd
+
+CONTENDERS: Final[dict[str, Contender]] = {"p2pupd": P2pupd(), **ALTERNATIVES}
+UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+Settings = dict[str, dict[str, Any]]
+
+
+class Size(click.ParamType[Any]):
+    """Bytes, as 32M."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        found = re.fullmatch(r"([1-9][0-9]*)([KMG]?)", str(value))
+        if found is None:
+            self.fail(f"{value}: write bytes as 1048576, 512K, 32M or 1G", param, ctx)
+        return int(found[1]) * UNITS[found[2]]
+
+
+class Contenders(click.ParamType[Any]):
+    """Names, separated by commas."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(str(value).split(",")))
+        for each in names:
+            if each not in CONTENDERS:
+                self.fail(f"{each} is none of {', '.join(CONTENDERS)}", param, ctx)
+            if lacking := CONTENDERS[each].missing():
+                self.fail(f"{each} needs {lacking}, which is not installed", param, ctx)
+        return names
+
+
+class Setting(click.ParamType[Any]):
+    """SECTION.KEY=VALUE."""
+
+    name = "section.key=value"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str, Any]:
+        found = re.fullmatch(r"(\w+)\.(\w+)=(.*)", str(value))
+        if found is None:
+            self.fail(f"{value}: write SECTION.KEY=VALUE", param, ctx)
+        try:
+            return found[1], found[2], json.loads(found[3])
+        except ValueError:
+            return found[1], found[2], found[3]
+
+
+def merged(given: tuple[tuple[str, str, Any], ...]) -> Settings:
+    merged: Settings = {}
+    for section, key, value in given:
+        merged.setdefault(section, {})[key] = value
+    return merged
+
+
+def course_options(
+    devices: int, rate: int | None, size: str, rounds: int
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The options of every measurement, with its defaults."""
+    options = [
+        click.option("--devices", type=click.IntRange(1, 200), default=devices, show_default=True),
+        click.option(
+            "--rate",
+            type=click.IntRange(0, 100_000),
+            default=rate or 0,
+            show_default=True,
+            help="Mbit/s of each link, both ways; 0: as fast as it goes.",
+        ),
+        click.option("--size", type=Size(), default=size, show_default=True),
+        click.option("--rounds", type=click.IntRange(1), default=rounds, show_default=True),
+        click.option(
+            "--json", "output", type=click.Path(path_type=Path), help="Append a line for each run."
+        ),
+        click.option(
+            "--set",
+            "settings",
+            type=Setting(),
+            multiple=True,
+            metavar="SECTION.KEY=VALUE",
+            help="Configuration of every p2pupd daemon; repeatable.",
+        ),
+        click.option("--label", default="", help="A word for the lines of JSON."),
+    ]
+
+    def add(function: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+def measure(work: Coroutine[Any, Any, None]) -> None:
+    """Do it, or say in a line why that is not possible."""
+    if os.geteuid() != 0:
+        work.close()
+        raise click.ClickException("network namespaces need root")
+    try:
+        asyncio.run(work)
+    except BaseExceptionGroup as group:
+        error = _first(group)
+        if isinstance(error, BenchError | AssertionError):
+            raise click.ClickException(str(error)) from error
+        raise
+    except (BenchError, AssertionError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
