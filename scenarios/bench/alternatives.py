@@ -156,7 +156,8 @@ http {{
 """
 
 
-def _nginx_configuration(place: Place) -> None:
+def configure_http(place: Place) -> None:
+    """What `serve_http` needs in the directory."""
     text = NGINX.format(directory=place.directory, port=PORT)
     (place.directory / "nginx.conf").write_text(text)
 
@@ -174,7 +175,7 @@ HTTP: Final = Alternative(
     serve_http,
     lambda place: f"curl -sSf -o {IMAGE} http://{place.seed}:{PORT}/{IMAGE} && touch {DONE}",
     port=PORT,
-    prepare=_nginx_configuration,
+    prepare=configure_http,
 )
 
 # -- rsync -----------------------------------------------------------------------------------------
@@ -243,7 +244,7 @@ ARIA: Final = Alternative(
 def _uftp(place: Place) -> str:
     rate = place.course.rate
     kbit = UFTP_UNSHAPED_KBIT if rate is None else round(rate * 1000 * UFTP_SHARE)
-    return f"uftp -R {kbit} -I eth0 -r 0.2:0.02:1 {IMAGE}"
+    return f"uftp -R {kbit} -I eth0 -r 0.05:0.01:0.2 {IMAGE}"
 
 
 UFTP: Final = Alternative(

@@ -16,6 +16,7 @@ from scenarios.lib.fleet import Publisher
 from scenarios.lib.net import Net, network
 
 MBIT: Final = 1_000_000
+MIB: Final = 1 << 20
 STARVED: Final = 0.15
 """Share of the time that the median node waited for a processor: more says more about this machine
 than about the contender."""
@@ -26,25 +27,53 @@ class BenchError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
-    """`devices` beside the seed, links of `rate` Mbit/s both ways (None: as fast as they go).
+class Plan:
+    """What the command line asks for: `devices` beside the seed, links of `rate` Mbit/s both ways
+    (None: as fast as they go), an image of `size` bytes, lines of JSON with `label` to `output`.
 
     `settings` are laid over every daemon's configuration.
     """
 
     devices: int
     rate: int | None
-    image: Path
-    stick: Path
-    anchor: Path
-    digest: str
-    directory: Path
+    size: int
+    rounds: int = 1
+    output: Path | None = None
+    label: str = ""
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """In words."""
+        rate = "as fast as they go" if self.rate is None else f"of {self.rate} Mbit/s"
+        return f"{self.devices} devices beside the seed, links {rate}, {self.size / MIB:g} MiB"
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A plan whose image is published: every contender runs it."""
+
+    plan: Plan
+    directory: Path
+    publisher: Publisher
+    image: Path
+    digest: str
+    stick: Path
+
+    @property
+    def devices(self) -> int:
+        """How many, beside the seed."""
+        return self.plan.devices
+
+    @property
+    def rate(self) -> int | None:
+        """Mbit/s."""
+        return self.plan.rate
 
     @property
     def size(self) -> int:
         """Bytes of the image."""
-        return self.image.stat().st_size
+        return self.plan.size
 
     @property
     def limit(self) -> float | None:
@@ -68,6 +97,8 @@ class Node:
     waited: float = 0
     resident: int = 0
     anonymous: int = 0
+    filled: float = 0
+    """When the last bytes of weight arrived (Unix seconds)."""
 
 
 @dataclass(slots=True)
@@ -155,41 +186,29 @@ async def measured(result: Result, net: Net, pids: Mapping[str, int]) -> AsyncIt
         )
         node = Node(name, sent, received, now.cpu - cost.cpu, now.waited - cost.waited)
         node.resident, node.anonymous = peaks.resident[name], peaks.anonymous[name]
+        node.filled = peaks.filled[name]
         result.nodes.append(node)
     result.drops = net.dropped() - dropped
 
 
 @asynccontextmanager
-async def prepared(
-    devices: int,
-    rate: int | None,
-    size: int,
-    settings: Mapping[str, Mapping[str, Any]] | None = None,
-) -> AsyncIterator[Course]:
-    """Publish an image of `size` random bytes; gone afterwards."""
+async def prepared(plan: Plan) -> AsyncIterator[Course]:
+    """Publish an image of random bytes; gone afterwards."""
     directory = Path(tempfile.mkdtemp(prefix="p2pupd-bench-"))
     try:
         publisher = await Publisher(directory / "office").init()
-        image = await publisher.release(size)
+        image = await publisher.release(plan.size)
         stick = await publisher.stick(directory / "stick")
-        yield Course(
-            devices,
-            rate,
-            image,
-            stick,
-            publisher.anchor,
-            digest_of(image),
-            directory,
-            settings or {},
-        )
+        yield Course(plan, directory, publisher, image, digest_of(image), stick)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager
-def switched(course: Course, others: int = 0) -> Iterator[Net]:
-    """The network of a course, with a host for the seed, each device and `others`."""
+def switched(course: Course, others: int = 0, seed_rate: int | None = None) -> Iterator[Net]:
+    """The network of a course: a host for the seed, one for each device, then `others`."""
     with network(course.rate) as net:
-        for _ in range(1 + course.devices + others):
+        net.host(seed_rate)
+        for _ in range(course.devices + others):
             net.host()
         yield net

@@ -11,6 +11,9 @@ from typing import Final
 
 TICK: Final = os.sysconf("SC_CLK_TCK")
 SAMPLE_SECONDS: Final = 0.25
+FEW: Final = 3
+FEW_SECONDS: Final = 0.05
+WEIGHT_BYTES: Final = 64 * 1024
 GONE: Final = (FileNotFoundError, ProcessLookupError)
 
 
@@ -91,19 +94,29 @@ async def quiet(busy: float = 0.15, within: float = 60) -> bool:
     return False
 
 
+def received(pid: int) -> int:
+    """Bytes that came in by the network interfaces which the process sees."""
+    lines = Path(f"/proc/{pid}/net/dev").read_text().splitlines()[2:]
+    return sum(int(each.split(":")[1].split()[0]) for each in lines)
+
+
 class Peaks:
-    """The most memory that each process (and all below it) was seen with, four times a second."""
+    """The most memory that each process (and all below it) was seen with, and when it last got
+    bytes of weight: looked at four times a second, or twenty times where there are few."""
 
     def __init__(self, pids: Mapping[str, int]) -> None:
         self._pids = pids
+        self._interval = FEW_SECONDS if len(pids) <= FEW else SAMPLE_SECONDS
+        self._received = dict.fromkeys(pids, 0)
         self.resident = dict.fromkeys(pids, 0)
         self.anonymous = dict.fromkeys(pids, 0)
+        self.filled = dict.fromkeys(pids, 0.0)
 
     async def run(self) -> None:
         """Watch until cancelled."""
         while True:
             self.look()
-            await asyncio.sleep(SAMPLE_SECONDS)
+            await asyncio.sleep(self._interval)
 
     def look(self) -> None:
         """One sample."""
@@ -115,3 +128,10 @@ class Peaks:
                     resident, anonymous = resident + more[0], anonymous + more[1]
             self.resident[name] = max(self.resident[name], resident)
             self.anonymous[name] = max(self.anonymous[name], anonymous)
+            with suppress(*GONE):
+                self._weigh(name, received(pid))
+
+    def _weigh(self, name: str, now: int) -> None:
+        if now - self._received[name] > WEIGHT_BYTES:
+            self.filled[name] = time.time()
+        self._received[name] = now

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -16,8 +16,10 @@ from scenarios.bench.course import BenchError
 from scenarios.bench.product import P2pupd
 
 CONTENDERS: Final[dict[str, Contender]] = {"p2pupd": P2pupd(), **ALTERNATIVES}
+FILE: Final = click.Path(path_type=Path)
 UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
+T = TypeVar("T")
 Settings = dict[str, dict[str, Any]]
 
 
@@ -63,40 +65,41 @@ class Setting(click.ParamType[Any]):
             return found[1], found[2], found[3]
 
 
-def merged(given: tuple[tuple[str, str, Any], ...]) -> Settings:
+def _merged(_: object, __: object, given: tuple[tuple[str, str, Any], ...]) -> Settings:
     merged: Settings = {}
     for section, key, value in given:
         merged.setdefault(section, {})[key] = value
     return merged
 
 
-def course_options(
-    devices: int, rate: int | None, size: str, rounds: int
+def plan_options(
+    devices: int, rate: int, size: str, rounds: int = 1
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The options of every measurement, with its defaults."""
+    """The options that make a Plan, with a measurement's defaults; `rate` 0 is unshaped."""
+    shown: dict[str, Any] = {"show_default": True}
     options = [
-        click.option("--devices", type=click.IntRange(1, 200), default=devices, show_default=True),
+        click.option("--devices", type=click.IntRange(1, 200), default=devices, **shown),
         click.option(
             "--rate",
             type=click.IntRange(0, 100_000),
-            default=rate or 0,
-            show_default=True,
+            default=rate,
+            callback=lambda _, __, value: value or None,
             help="Mbit/s of each link, both ways; 0: as fast as it goes.",
+            **shown,
         ),
-        click.option("--size", type=Size(), default=size, show_default=True),
-        click.option("--rounds", type=click.IntRange(1), default=rounds, show_default=True),
-        click.option(
-            "--json", "output", type=click.Path(path_type=Path), help="Append a line for each run."
-        ),
+        click.option("--size", type=Size(), default=size, **shown),
+        click.option("--rounds", type=click.IntRange(1), default=rounds, **shown),
+        click.option("--json", "output", type=FILE, help="Append a line for each round."),
+        click.option("--label", default="", help="A word for the lines of JSON."),
         click.option(
             "--set",
             "settings",
             type=Setting(),
             multiple=True,
+            callback=_merged,
             metavar="SECTION.KEY=VALUE",
             help="Configuration of every p2pupd daemon; repeatable.",
         ),
-        click.option("--label", default="", help="A word for the lines of JSON."),
     ]
 
     def add(function: Callable[..., None]) -> Callable[..., None]:
@@ -107,23 +110,22 @@ def course_options(
     return add
 
 
-def measure(work: Coroutine[Any, Any, None]) -> None:
-    """Do it, or say in a line why that is not possible."""
+def measure(work: Coroutine[Any, Any, T]) -> T:
+    """Do it; its result. What makes that impossible is told in a line."""
     if os.geteuid() != 0:
         work.close()
         raise click.ClickException("network namespaces need root")
     try:
-        asyncio.run(work)
-    except BaseExceptionGroup as group:
-        error = _first(group)
-        if isinstance(error, BenchError | AssertionError):
-            raise click.ClickException(str(error)) from error
+        return asyncio.run(work)
+    except (BenchError, AssertionError, ExceptionGroup) as error:
+        first = first_of(error)
+        if isinstance(first, BenchError | AssertionError):
+            raise click.ClickException(str(first)) from error
         raise
-    except (BenchError, AssertionError) as error:
-        raise click.ClickException(str(error)) from error
 
 
-def _first(error: BaseException) -> BaseException:
+def first_of(error: BaseException) -> BaseException:
+    """What went wrong first, out of nested groups."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

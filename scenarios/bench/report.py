@@ -2,16 +2,16 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 
-from scenarios.bench.course import Result
+from scenarios.bench.course import MIB, Plan, Result
 
-MIB: Final = 1 << 20
 COLUMNS: Final = (
     "contender",
     "rounds",
@@ -31,15 +31,13 @@ COLUMNS: Final = (
 )
 
 
-def write(record: dict[str, Any], path: Path | None) -> None:
-    """Append one line of JSON."""
-    if path is not None:
-        with path.open("a") as file:
-            _line(record, file)
-
-
-def _line(record: dict[str, Any], file: TextIO) -> None:
-    file.write(json.dumps(record, separators=(",", ":")) + "\n")
+def write(plan: Plan, record: dict[str, Any]) -> None:
+    """Append a line of JSON, if that is wanted; with what was planned."""
+    if plan.output is None:
+        return
+    planned = asdict(plan) | {"output": None}
+    with plan.output.open("a") as file:
+        file.write(json.dumps(planned | record, separators=(",", ":")) + "\n")
 
 
 def read(paths: Iterable[Path]) -> list[dict[str, Any]]:
@@ -92,3 +90,15 @@ def row(runs: list[Result]) -> list[str]:
 def _middle(result: Result) -> float:
     """The median device's time: in limits, or in seconds where there is no limit."""
     return median(result.times) / (result.limit or 1)
+
+
+def memory(results: list[Result]) -> None:
+    """The most that each process was seen with. RSS counts mapped files, which are page cache."""
+    shown = Table("node", "RSS MiB", "of it anonymous MiB", title="most memory, sampled at 4 Hz")
+    for place, node in enumerate(results[0].nodes):
+        same = [each.nodes[place] for each in results]
+        resident, anonymous = (
+            max(getattr(each, what) for each in same) / MIB for what in ("resident", "anonymous")
+        )
+        shown.add_row(node.name, f"{resident:.1f}", f"{anonymous:.1f}")
+    Console().print(shown)
