@@ -112,7 +112,7 @@ class _Race:
             await each.load()
         await self._start_early()
         result = blank(what.name, course)
-        result.notes["quiet"] = await quiet()
+        result.notes["quiet"] = await quiet(course.plan.settle)
         pids = {"seed": self._seed.pid} | {
             f"d{number}": each.pid for number, each in enumerate(self._devices, 1)
         }

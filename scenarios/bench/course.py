@@ -31,7 +31,8 @@ class Plan:
     """What the command line asks for: `devices` beside the seed, links of `rate` Mbit/s both ways
     (None: as fast as they go), an image of `size` bytes, lines of JSON with `label` to `output`.
 
-    `settings` are laid over every daemon's configuration.
+    `settings` are laid over every daemon's configuration. `settle` is how many seconds a quiet
+    machine is waited for before each start.
     """
 
     devices: int
@@ -40,6 +41,7 @@ class Plan:
     rounds: int = 1
     output: Path | None = None
     label: str = ""
+    settle: float = 60
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property

@@ -76,7 +76,7 @@ async def latency(plan: Plan) -> str:
             async with floor_of(course, net) as floor, powered(floor.daemons):
                 await acquainted(floor.daemons)
                 for number, stick in enumerate(sticks, 1):
-                    await quiet()
+                    await quiet(plan.settle)
                     where: dict[str, Any] = {"path": str(stick)}
                     control = floor.seed.control
                     await asyncio.to_thread(lambda: list(control.stream("/v1/import", where)))  # noqa: B023

@@ -50,7 +50,7 @@ async def _plugged(plan: Plan, others: int = 0) -> AsyncIterator[tuple[Course, F
         with switched(course, others) as net:
             async with floor_of(course, net) as floor, powered(floor.daemons):
                 await acquainted(floor.daemons)
-                await quiet()
+                await quiet(plan.settle)
                 plug_in(course, floor)
                 yield course, floor
 
@@ -93,7 +93,7 @@ async def kill(plan: Plan, at: float, *, spare: bool) -> str:
 
 async def _killed(course: Course, floor: Floor, seeds: list[Device], at: float) -> str:
     await acquainted([*seeds, *floor.devices])
-    await quiet()
+    await quiet(course.plan.settle)
     plug_in(course, floor)
     accepted = (await until(lambda: moments(floor.seed, ACCEPTED), NEWS_SECONDS))[-1]
     deadline = time.monotonic() + course.patience
@@ -113,7 +113,8 @@ async def _killed(course: Course, floor: Floor, seeds: list[Device], at: float) 
         await all_complete(floor.devices, course.patience)
     except BenchError as error:
         report.write(course.plan, record)
-        raise BenchError(f"{told}; {error}") from error
+        most = max([await _share(each, course.size) for each in floor.devices])
+        raise BenchError(f"{told}; {error}; {most:.1%} is all that is left") from error
     verify(course, floor.devices)
     last = max([(await moments(each, COMPLETE))[-1] for each in floor.devices]) - accepted
     report.write(course.plan, record | {"last": last})
@@ -127,6 +128,12 @@ def _sent(net: Net, seeds: list[Device], size: int) -> list[float]:
     return [carried[each.address][0] / size for each in seeds]
 
 
+async def _share(device: Device, size: int) -> float:
+    """How much of the image it has."""
+    status = await device.status()
+    return status["transfers"][-1]["done"] / size if status and status["transfers"] else 0.0
+
+
 def _images(sent: list[float]) -> str:
     return " + ".join(f"{each:.2f}" for each in sent) + " images"
 
@@ -135,7 +142,7 @@ async def late(plan: Plan) -> str:
     """Who feeds one that comes when all is done."""
     async with _plugged(plan, others=1) as (course, floor):
         await all_complete(floor.devices, course.patience)
-        await quiet()
+        await quiet(plan.settle)
         before = floor.net.carried()
         host = floor.net.hosts[-1]
         comer = floor.fleet.device("late", host=host, settings=settings_of(course))
@@ -208,7 +215,7 @@ async def _published(
 ) -> dict[str, Any]:
     """The second release comes to the server; the first was only to bring all into step."""
     server = net.hosts[0].address
-    await quiet()
+    await quiet(plan.settle)
     before = net.carried()[server][0]
     image = await course.publisher.release(plan.size)
     patience = Course(plan, course.directory, course.publisher, image, "", course.stick).patience

@@ -14,6 +14,9 @@ SAMPLE_SECONDS: Final = 0.25
 FEW: Final = 3
 FEW_SECONDS: Final = 0.05
 WEIGHT_BYTES: Final = 64 * 1024
+QUIET: Final = 0.15
+"""Share of all processors that may be busy before a start."""
+
 GONE: Final = (FileNotFoundError, ProcessLookupError)
 
 
@@ -82,14 +85,14 @@ def machine_time() -> tuple[float, float]:
     return sum(counts) / TICK, (sum(counts) - counts[3] - counts[4]) / TICK
 
 
-async def quiet(busy: float = 0.15, within: float = 60) -> bool:
-    """Wait until this machine is less busy than this share for a second; whether it was."""
+async def quiet(within: float) -> bool:
+    """Wait until this machine is hardly busy for a second, at most so long; whether it was."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         before = machine_time()
         await asyncio.sleep(1)
         after = machine_time()
-        if after[1] - before[1] < busy * (after[0] - before[0]):
+        if after[1] - before[1] < QUIET * (after[0] - before[0]):
             return True
     return False
 

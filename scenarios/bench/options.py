@@ -92,6 +92,13 @@ def plan_options(
         click.option("--json", "output", type=FILE, help="Append a line for each round."),
         click.option("--label", default="", help="A word for the lines of JSON."),
         click.option(
+            "--settle",
+            type=click.FloatRange(0),
+            default=60,
+            help="Seconds to wait at most for a quiet machine, before each start.",
+            **shown,
+        ),
+        click.option(
             "--set",
             "settings",
             type=Setting(),

@@ -59,7 +59,7 @@ class P2pupd:
     async def _measure(self, course: Course, floor: Floor) -> Result:
         await acquainted(floor.daemons)
         result = blank(self.name, course)
-        result.notes["quiet"] = await quiet()
+        result.notes["quiet"] = await quiet(course.plan.settle)
         async with measured(result, floor.net, pids(floor.daemons)):
             plug_in(course, floor)
             await asyncio.sleep(course.limit or 0)
