@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from p2pupd.host.processes import Finished, run
-from scenarios.bench.plot import lines
+from scenarios.bench.plot import medians
 from tests.support import ROOT, needs_root, needs_tool
 
 SIZE = 1 << 20
@@ -41,7 +41,7 @@ async def test_p2pupd_and_http_run_the_same_course(tmp_path: Path) -> None:
         assert all(node["anonymous"] > 0 for node in each["nodes"])
     assert http["seed_images"] > 2
     assert set(product["notes"]) >= {"payload_sent", "wasted", "fetching", "filled"}
-    assert lines([product, http], "seed_images")["http"] == [(2, http["seed_images"])]
+    assert medians([product, http], "seed_images")["http"] == {2: http["seed_images"]}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from scenarios.bench import figures, incidents, plot, report
+from scenarios.bench import figures, incidents, markdown, plot, report
 from scenarios.bench.course import Plan
 from scenarios.bench.options import FILE, Contenders, measure, plan_options
 
@@ -102,6 +102,14 @@ def uplink(*, uplinks: int, line: int, **said: Any) -> None:
 def plot_(results: tuple[Path, ...], picture: Path) -> None:
     """Draw what `run` measured. Needs the extra `bench`."""
     plot.draw(report.read(results), picture)
+
+
+@bench.command(epilog="Example: python -m scenarios.bench tables a.jsonl b.jsonl")
+@click.argument("results", type=click.Path(path_type=Path, exists=True), nargs=-1, required=True)
+def tables(results: tuple[Path, ...]) -> None:
+    """The tables of docs/performance.md from what `run` measured."""
+    for line in markdown.tables(report.read(results)):
+        click.echo(line)
 
 
 if __name__ == "__main__":

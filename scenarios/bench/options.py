@@ -72,6 +72,28 @@ def _merged(_: object, __: object, given: tuple[tuple[str, str, Any], ...]) -> S
     return merged
 
 
+COMMON: Final = (
+    click.option("--json", "output", type=FILE, help="Append a line for each round."),
+    click.option("--label", default="", help="A word for the lines of JSON."),
+    click.option(
+        "--settle",
+        type=click.FloatRange(0),
+        default=60,
+        show_default=True,
+        help="Seconds to wait at most for a quiet machine, before each start.",
+    ),
+    click.option(
+        "--set",
+        "settings",
+        type=Setting(),
+        multiple=True,
+        callback=_merged,
+        metavar="SECTION.KEY=VALUE",
+        help="Configuration of every p2pupd daemon; repeatable.",
+    ),
+)
+
+
 def plan_options(
     devices: int, rate: int, size: str, rounds: int = 1
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -89,24 +111,7 @@ def plan_options(
         ),
         click.option("--size", type=Size(), default=size, **shown),
         click.option("--rounds", type=click.IntRange(1), default=rounds, **shown),
-        click.option("--json", "output", type=FILE, help="Append a line for each round."),
-        click.option("--label", default="", help="A word for the lines of JSON."),
-        click.option(
-            "--settle",
-            type=click.FloatRange(0),
-            default=60,
-            help="Seconds to wait at most for a quiet machine, before each start.",
-            **shown,
-        ),
-        click.option(
-            "--set",
-            "settings",
-            type=Setting(),
-            multiple=True,
-            callback=_merged,
-            metavar="SECTION.KEY=VALUE",
-            help="Configuration of every p2pupd daemon; repeatable.",
-        ),
+        *COMMON,
     ]
 
     def add(function: Callable[..., None]) -> Callable[..., None]:

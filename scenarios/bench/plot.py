@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 Record = dict[str, Any]
+Medians = dict[str, dict[int, float]]
 
 
 def draw(records: list[Record], picture: Path) -> None:
@@ -20,32 +21,38 @@ def draw(records: list[Record], picture: Path) -> None:
     runs = [each for each in records if each["what"] == "run" and each["ratio"] is not None]
     if not runs:
         raise click.ClickException("no runs on shaped links in these files")
-    figure = figures.Figure(figsize=(9, 4), layout="constrained")
+    figure = figures.Figure(figsize=(10, 4), layout="constrained")
     time, upload = figure.subplots(1, 2)
-    for axes, key, title in (
-        (time, "ratio", "last device's time / (size / rate)"),
-        (upload, "seed_images", "sent by the seed, in images"),
-    ):
-        for name, points in lines(runs, key).items():
-            axes.plot(*zip(*points, strict=True), marker="o", label=name)
-        axes.set(title=title, xlabel="devices beside the seed", xscale="log", yscale="log")
-        axes.set_xticks(sorted({each["devices"] for each in runs}))
-        axes.xaxis.set_major_formatter(ticker.ScalarFormatter())
-        axes.xaxis.set_minor_formatter(ticker.NullFormatter())
-        axes.set_yticks([1, 1.5, 2, 3, 5, 10, 20, 32])
+    _bars(time, medians(runs, "ratio"), "last device's time in multiples of size / rate")
+    _bars(upload, medians(runs, "seed_images"), "sent by the seed, in images")
+    for axes in (time, upload):
         axes.yaxis.set_major_formatter(ticker.ScalarFormatter())
         axes.yaxis.set_minor_formatter(ticker.NullFormatter())
-        axes.grid(alpha=0.3)
     time.legend()
     figure.savefig(picture, metadata={"Date": None} if picture.suffix == ".svg" else None)
 
 
-def lines(runs: list[Record], key: str) -> dict[str, list[tuple[int, float]]]:
-    """By contender: (devices, median of `key`)."""
-    found: dict[tuple[str, int], list[float]] = {}
+def _bars(axes: Any, found: Medians, title: str) -> None:
+    """A group of bars for each number of devices, on a logarithmic scale."""
+    counts = sorted({count for values in found.values() for count in values})
+    width = 0.8 / len(found)
+    for place, (name, values) in enumerate(found.items()):
+        shown = [(at, values[count]) for at, count in enumerate(counts) if count in values]
+        left = [at + (place - (len(found) - 1) / 2) * width for at, _ in shown]
+        drawn = axes.bar(left, [value for _, value in shown], width, label=name)
+        axes.bar_label(drawn, fmt="%.2f", fontsize=6)
+    axes.set(title=title, yscale="log", ylim=(0.8, None))
+    axes.set_xticks(range(len(counts)), [f"{each} devices" for each in counts])
+    axes.set_yticks([1, 2, 5, 10, 20, 40])
+    axes.grid(axis="y", alpha=0.3)
+    axes.set_axisbelow(True)
+
+
+def medians(runs: list[Record], key: str) -> Medians:
+    """Of `key`, by contender and number of devices."""
+    found: dict[str, dict[int, list[float]]] = {}
     for each in runs:
-        found.setdefault((each["contender"], each["devices"]), []).append(each[key])
-    shown: dict[str, list[tuple[int, float]]] = {}
-    for (name, count), values in sorted(found.items()):
-        shown.setdefault(name, []).append((count, median(values)))
-    return shown
+        found.setdefault(each["contender"], {}).setdefault(each["devices"], []).append(each[key])
+    return {
+        name: {count: median(values) for count, values in of.items()} for name, of in found.items()
+    }
