@@ -4,6 +4,7 @@ The bridge is apart so that nobody's firewall rules touch it. Nothing has a rout
 """
 
 import itertools
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ class Net:
         self._name = name
         self._rate = rate
         self._bridge = f"{name}-br"
+        self._own_rates: dict[str, int] = {}
         self.hosts: list[Host] = []
 
     def up(self) -> None:
@@ -42,11 +44,13 @@ class Net:
         )  # fmt: skip
         _ip("-n", self._bridge, "link", "set", "br0", "up")
 
-    def host(self) -> Host:
-        """One more host, plugged in."""
+    def host(self, rate: int | None = None) -> Host:
+        """One more host, plugged in; `rate` is that of its own link, if not the others'."""
         number = len(self.hosts) + 1
         host = Host(f"{self._name}-{number}", f"10.98.0.{number}")
         self.hosts.append(host)
+        if rate is not None:
+            self._own_rates[host.address] = rate
         _ip("netns", "add", host.namespace)
         _ip("-n", host.namespace, "link", "set", "lo", "up")
         self.plug(host)
@@ -63,13 +67,30 @@ class Net:
         _ip("-n", host.namespace, "addr", "add", f"{host.address}/24", "brd", "+", "dev", "eth0")
         _ip("-n", host.namespace, "link", "set", "eth0", "up")
         _ip("-n", host.namespace, "route", "add", "224.0.0.0/4", "dev", "eth0")
-        if self._rate is not None:
-            _shape(host.namespace, "eth0", self._rate)
-            _shape(self._bridge, port, self._rate)
+        rate = self._own_rates.get(host.address, self._rate)
+        if rate is not None:
+            _shape(host.namespace, "eth0", rate)
+            _shape(self._bridge, port, rate)
 
     def unplug(self, host: Host) -> None:
         """Pull the cable: the interface is gone on both ends."""
         _ip("-n", self._bridge, "link", "del", self._port(host))
+
+    def carried(self) -> dict[str, tuple[int, int]]:
+        """By address: the bytes on the wire that each host has (sent, received) so far."""
+        ports = json.loads(_ip("-n", self._bridge, "-j", "-s", "link", "show", "type", "veth"))
+        counts = {each["ifname"]: each["stats64"] for each in ports}
+        return {
+            host.address: (counts[port]["rx"]["bytes"], counts[port]["tx"]["bytes"])
+            for host in self.hosts
+            if (port := self._port(host)) in counts
+        }
+
+    def dropped(self) -> int:
+        """Packets that did not fit into the queues before the shaped links so far."""
+        names = [self._bridge, *(host.namespace for host in self.hosts)]
+        queues = [each for name in names for each in json.loads(_tc(name, "-s", "-j", "qdisc"))]
+        return sum(int(each["drops"]) for each in queues if each["kind"] == "tbf")
 
     def down(self) -> None:
         for name in [self._bridge, *(host.namespace for host in self.hosts)]:
@@ -91,13 +112,20 @@ def network(rate: int | None = None) -> Iterator[Net]:
         net.down()
 
 
-def _ip(*arguments: str) -> None:
-    done = subprocess.run(["ip", *arguments], check=False, capture_output=True, text=True)
-    assert done.returncode == 0, f"ip {' '.join(arguments)}: {done.stderr}"
+def _ip(*arguments: str) -> str:
+    return _done("ip", *arguments)
+
+
+def _tc(namespace: str, *arguments: str) -> str:
+    return _done("tc", "-n", namespace, *arguments)
 
 
 def _shape(namespace: str, device: str, rate: int) -> None:
     shaper = f"root tbf rate {rate}mbit burst 64kb limit 448kb".split()
-    command = ["tc", "-n", namespace, "qdisc", "add", "dev", device, *shaper]
+    _tc(namespace, "qdisc", "add", "dev", device, *shaper)
+
+
+def _done(*command: str) -> str:
     done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+    return done.stdout
