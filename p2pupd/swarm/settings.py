@@ -1,12 +1,37 @@
 """What an operator may change about the swarm, every limit with its unit."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from p2pupd.model.setting import Bytes, Seconds, at_least, setting, within
 
 
+class Backend(StrEnum):
+    """What moves artifacts. AUTO is libtorrent where it is installed."""
+
+    AUTO = "auto"
+    LIBTORRENT = "libtorrent"
+    HTTP = "http"
+
+
+class Memory(StrEnum):
+    """How much memory BitTorrent may take."""
+
+    NORMAL = "normal"
+    SMALL = "small"
+
+
 @dataclass(frozen=True, slots=True)
 class SwarmSettings:
+    backend: Backend = setting(
+        Backend.AUTO,
+        "What moves artifacts: `libtorrent` (BitTorrent) or `http`, a plain client of the"
+        " neighbours' peer API that takes less memory; `auto` is libtorrent where it is installed.",
+    )
+    memory: Memory = setting(
+        Memory.NORMAL,
+        "`small`: BitTorrent with fewer connections and short buffers, for devices with 64 MiB.",
+    )
     interfaces: tuple[str, ...] = setting(
         ("0.0.0.0",),  # noqa: S104  the default is every local network: devices have one floor
         "Addresses or network devices to exchange blocks on; `0.0.0.0` is every IPv4 interface.",
