@@ -1,6 +1,6 @@
 """Devices that hand out artifacts by the real peer API, and swarms that only know that."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,15 +27,14 @@ BLOCK_FOR = 3600.0
 
 @dataclass
 class Shelf:
-    """A `PeerState` that hands out files. `asked` are the artifacts that somebody wanted.
+    """A `PeerState` that hands out files; `asked_layers` are those that somebody wanted.
 
     `layers` may hold other bytes than the right ones.
     """
 
     files: dict[Sha256, Path] = field(default_factory=dict)
     layers: dict[Sha256, bytes] = field(default_factory=dict)
-    asked: list[Sha256] = field(default_factory=list)
-    gate: Callable[[], Awaitable[object]] | None = None
+    asked_layers: list[Sha256] = field(default_factory=list)
 
     def add(self, artifact: Artifact, directory: Path, honest: Path | None = None) -> None:
         """Hand it out, with the piece layer of the file in `honest` where its own is damaged."""
@@ -49,12 +48,10 @@ class Shelf:
         return None
 
     async def artifact(self, sha256: Sha256) -> Path | None:
-        self.asked.append(sha256)
-        if self.gate:
-            await self.gate()
         return self.files.get(sha256)
 
     async def layer(self, sha256: Sha256) -> bytes | None:
+        self.asked_layers.append(sha256)
         return self.layers.get(sha256)
 
     def notified(self, notify: Notify, address: str) -> None:
