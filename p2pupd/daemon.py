@@ -238,6 +238,7 @@ class Daemon:
             reboot=partial(restart, device.reboot_command, device.reboot_timeout),
             power_ok=partial(power_ok, device.least_battery),
             announce=self._announce,
+            leech_cache=settings.store.leech_cache,
         )
 
     def _start(self, sockets: list[socket.socket]) -> None:
