@@ -75,7 +75,7 @@ class PeerClient:
         )
         return None if status == 304 else raw
 
-    async def layer(self, host: str, port: int, sha256: Sha256, length: int) -> bytes:
+    async def layer(self, host: str, port: int, sha256: Sha256, length: int) -> bytearray:
         """The piece layer of an artifact, `length` bytes long; not yet proved.
 
         Raises NeighbourBusy, FetchError (404: it does not have it) or ProtocolError.
@@ -85,7 +85,7 @@ class PeerClient:
 
     async def artifact_range(
         self, host: str, port: int, sha256: Sha256, start: int, count: int
-    ) -> bytes:
+    ) -> bytearray:
         """`count` bytes of an artifact from byte `start`; not yet proved. Raises the same."""
         url = _url(host, port, f"artifact/{sha256}")
         part = f"{start}-{start + count - 1}"
@@ -102,7 +102,7 @@ class PeerClient:
         length: int,
         headers: dict[str, str],
         right: Callable[[aiohttp.ClientResponse], bool],
-    ) -> bytes:
+    ) -> bytearray:
         """A body of exactly `length` bytes, however slowly it comes as long as it comes."""
         settings = self._settings
         limits = aiohttp.ClientTimeout(
@@ -118,12 +118,9 @@ class PeerClient:
                 _check_status(response, url)
                 if not right(response) or response.headers.get("Content-Encoding"):
                     raise ProtocolError(f"{url} answered with something else than was asked for")
-                raw = await _read(response.content, length, url)
+                return await _read_exactly(response.content, length, url)
         except (aiohttp.ClientError, ValueError, OSError) as error:
             raise _silent(url, error) from error
-        if len(raw) != length:
-            raise ProtocolError(f"{url} answered with {len(raw)} bytes instead of {length}")
-        return raw
 
     async def notify(
         self, neighbours: Iterable[Neighbour], message: Notify
@@ -198,6 +195,19 @@ async def _read(content: aiohttp.StreamReader, limit: int, url: str) -> bytes:
         if len(raw) > limit:
             raise ProtocolError(f"{url} answered with more than {limit} bytes", reason="too-large")
     return bytes(raw)
+
+
+async def _read_exactly(content: aiohttp.StreamReader, length: int, url: str) -> bytearray:
+    """Into a buffer of that size: parts of artifacts are large, and are not copied once more."""
+    raw, filled = bytearray(length), 0
+    async for chunk in content.iter_chunked(CHUNK):
+        if len(chunk) > length - filled:
+            raise ProtocolError(f"{url} answered with more than {length} bytes", reason="too-large")
+        raw[filled : filled + len(chunk)] = chunk
+        filled += len(chunk)
+    if filled != length:
+        raise ProtocolError(f"{url} answered with {filled} bytes instead of {length}")
+    return raw
 
 
 def _inflate(raw: bytes, limit: int, url: str) -> bytes:

@@ -7,14 +7,16 @@ ask is passed in.
 import asyncio
 import logging
 import random
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from p2pupd.core.backoff import delay
-from p2pupd.core.piece_layer import PieceLayer, layer_length, length_of_piece
+from p2pupd.core.piece_layer import Bytelike, PieceLayer, layer_length, length_of_piece
 from p2pupd.errors import ContentError, NeighbourBusy, UpdateError
 from p2pupd.model.ids import DeviceId, Sha256
 from p2pupd.model.release import Artifact
@@ -35,10 +37,10 @@ So a slow link is not given up by a neighbour that thinks we do not read."""
 LONGEST_PAUSE: Final = 15.0
 """Seconds until a neighbour that failed is asked again, at most: it may have it by now."""
 
-AskLayer = Callable[[str, int, Sha256, int], Awaitable[bytes]]
+AskLayer = Callable[[str, int, Sha256, int], Awaitable[Bytelike]]
 """PeerClient.layer: (host, port, SHA-256, length) -> encoded piece layer. Raises NeighbourBusy,
 FetchError or ProtocolError."""
-AskRange = Callable[[str, int, Sha256, int, int], Awaitable[bytes]]
+AskRange = Callable[[str, int, Sha256, int, int], Awaitable[Bytelike]]
 """PeerClient.artifact_range: (host, port, SHA-256, first byte, count) -> bytes. Raises the same."""
 Put = Callable[[int, bytes], Awaitable[None]]
 """Takes a piece that was proved. What it raises ends `bring`."""
@@ -91,14 +93,19 @@ class _Job:
 
     def run(self, missing: Sequence[int], most: int) -> range:
         """Adjoining pieces that nobody was asked for, of `most` bytes or one; may be empty."""
-        free = [piece for piece in missing if piece not in self.claimed]
-        if not free:
+        middle = bisect_left(missing, self.start)
+        free = (
+            at
+            for at in chain(range(middle, len(missing)), range(middle))
+            if missing[at] not in self.claimed
+        )
+        at = next(free, None)
+        if at is None:
             return range(0)
-        first = next((piece for piece in free if piece >= self.start), free[0])
-        wanted, end = set(free), first + 1
+        first = end = missing[at]
         limit = first + max(1, most // self.artifact.piece_length)
-        while end < limit and end in wanted:
-            end += 1
+        while at < len(missing) and missing[at] == end < limit and end not in self.claimed:
+            at, end = at + 1, end + 1
         return range(first, end)
 
 
@@ -168,7 +175,7 @@ class HttpPieces:
                 peer, length = source.peer, layer_length(artifact)
                 with self._asking(source):
                     raw = await self._ask_layer(peer.host, peer.api_port, artifact.sha256, length)
-                    layer = await asyncio.to_thread(PieceLayer.proved, artifact, raw)
+                    layer = await asyncio.to_thread(PieceLayer.proved, artifact, bytes(raw))
                     source.took(self._now() - now)
                     return layer
 

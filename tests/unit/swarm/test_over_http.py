@@ -49,7 +49,9 @@ async def receiver(artifact: Artifact, chance: float = 0.0) -> AsyncIterator[Rec
     async with PeerClient(CLIENT, an_address()) as client:
         running = 0
 
-        async def ask_range(host: str, port: int, sha256: Sha256, start: int, count: int) -> bytes:
+        async def ask_range(
+            host: str, port: int, sha256: Sha256, start: int, count: int
+        ) -> bytearray:
             nonlocal running
             made.ranges.append((host, start, count))
             running += 1
