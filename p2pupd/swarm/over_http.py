@@ -17,6 +17,7 @@ from typing import Final
 
 from p2pupd.core.backoff import delay
 from p2pupd.core.piece_layer import Bytelike, PieceLayer, layer_length, length_of_piece
+from p2pupd.core.token_bucket import TokenBucket
 from p2pupd.errors import ContentError, NeighbourBusy, UpdateError
 from p2pupd.model.ids import DeviceId, Sha256
 from p2pupd.model.release import Artifact
@@ -29,7 +30,11 @@ AT_ONCE: Final = 2
 """Ranges under way for one artifact: with `LARGEST` it bounds the memory."""
 SMALLEST: Final = 64 * 1024
 LARGEST: Final = 1024 * 1024
-"""Bytes of one range. A neighbour admits 20 requests a second of one address: 20 MiB/s."""
+"""Bytes of one range."""
+RATE: Final = 15.0
+BURST: Final = 30
+"""Requests to one neighbour, per second and at once. It admits 20 and 60 of one address, and some
+must be left for questions about releases: a neighbour that answers none of them counts as lost."""
 SHORT: Final = 1.0
 LONG: Final = 4.0
 """Seconds: a range that took less is followed by a larger one, one that took more by a smaller one.
@@ -57,8 +62,13 @@ class _Source:
     running: int = 0
     proved: bool = False
 
+    @property
+    def merit(self) -> tuple[int, int, int]:
+        """Less is better: the least busy, of those the most reliable, of those the quickest."""
+        return (self.running, self.failures, -self.size)
+
     def took(self, seconds: float) -> None:
-        """A range came whole."""
+        """It has sent what it was asked for."""
         self.failures, self.proved = 0, True
         if seconds < SHORT:
             self.size = min(LARGEST, 2 * self.size)
@@ -125,6 +135,7 @@ class HttpPieces:
         self._chance = chance
         self._blocks = Blocklist(0, block_for)
         self._peers: dict[DeviceId, SwarmPeer] = {}
+        self._buckets: dict[DeviceId, TokenBucket] = {}
         self._jobs: dict[Sha256, _Job] = {}
         self._wasted: Counter[Sha256] = Counter()
         self._news = asyncio.Event()
@@ -137,6 +148,10 @@ class HttpPieces:
     def set_peers(self, peers: Sequence[SwarmPeer]) -> None:
         """The neighbours of now; those without a peer API are left out."""
         self._peers = {peer.id: peer for peer in peers if peer.api_port}
+        before, now = self._buckets, self._now()
+        self._buckets = {
+            peer: before.get(peer) or TokenBucket(RATE, BURST, now) for peer in self._peers
+        }
         for job in self._jobs.values():
             for gone in job.sources.keys() - self._peers.keys():
                 del job.sources[gone]
@@ -251,6 +266,8 @@ class HttpPieces:
     def _asking(self, source: _Source) -> Iterator[None]:
         """Whatever goes wrong is the neighbour's: it is noted, and somebody else is asked."""
         source.running += 1
+        if bucket := self._buckets.get(source.peer.id):
+            bucket.take(self._now())
         try:
             yield
         except ContentError as error:
@@ -266,17 +283,22 @@ class HttpPieces:
             source.running -= 1
 
     def _choose(self, job: _Job, now: float) -> tuple[_Source | None, float | None]:
-        """Whom to ask now: the least busy; else nobody, and the seconds until somebody is due."""
+        """Whom to ask now; else nobody, and the seconds until somebody is due, if ever."""
         self._blocks.expire(now)
         usable = [
             job.source(peer)
             for peer in self._peers.values()
             if peer.host not in self._blocks.blocked
         ]
-        due = [source for source in usable if source.due <= now]
-        if due:
-            return min(due, key=lambda each: (each.running, each.failures, self._chance())), None
-        return None, min((source.due for source in usable), default=now) - now or None
+        when = {
+            source.peer.id: max(source.due, now + self._buckets[source.peer.id].wait(now))
+            for source in usable
+        }
+        due = [source for source in usable if when[source.peer.id] <= now]
+        if not due:
+            return None, min(when.values(), default=now) - now or None
+        chosen = min(due, key=lambda each: (*each.merit, self._chance()))
+        return chosen, None
 
     @contextmanager
     def _job(self, artifact: Artifact) -> Iterator[_Job]:

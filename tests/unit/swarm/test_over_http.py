@@ -14,7 +14,7 @@ from p2pupd.host.layer_files import layer_of_file
 from p2pupd.model.ids import DeviceId, Sha256
 from p2pupd.model.release import Artifact
 from p2pupd.swarm.interface import SwarmPeer
-from p2pupd.swarm.over_http import LARGEST, HttpPieces, _Source
+from p2pupd.swarm.over_http import BURST, LARGEST, RATE, HttpPieces, _Source
 from tests.http_swarming import BLOCK_FOR, CLIENT, Shelf, serving
 from tests.support import eventually
 from tests.swarming import an_address, an_artifact
@@ -219,3 +219,39 @@ def test_a_slow_link_gets_smaller_ranges_and_a_quick_one_larger_up_to_a_limit() 
         sizes.append(source.size // 1024)
     assert sizes[:6] == [128, 128, 64, 32, 16, 32]
     assert sizes[-1] == LARGEST // 1024
+
+
+async def test_a_neighbour_is_not_asked_so_often_that_it_refuses_other_questions(
+    tmp_path: Path,
+) -> None:
+    artifact, content = an_artifact(tmp_path, 40 * MIB)
+    layer = layer_of_file(artifact, tmp_path)
+    now = asyncio.get_running_loop().time
+    asked = 0
+
+    async def ask_layer(*_: object) -> bytes:
+        raise FetchError("not needed")
+
+    async def ask_range(_h: str, _p: int, _s: Sha256, start: int, count: int) -> bytes:
+        nonlocal asked
+        asked += 1
+        return content[start : start + count]
+
+    began = now()
+    pieces = HttpPieces(ask_layer, ask_range, BLOCK_FOR)
+    pieces.set_peers([SwarmPeer(DeviceId("d"), "host", 0, False, 1)])
+    taker = Receiver(artifact, pieces)
+    await pieces.bring(artifact, layer, taker.missing, taker.put)
+    assert len(taker.got) == artifact.pieces
+    assert BURST < asked <= BURST + RATE * (now() - began) + 1
+
+
+def test_the_quickest_of_the_least_busy_is_asked_first() -> None:
+    slow, quick, failing = (_Source(SwarmPeer(DeviceId(each), each, 0, False, 1)) for each in "abc")
+    slow.took(5)
+    quick.took(0.1)
+    failing.took(0.1)
+    failing.failed(FetchError("gone"), now=0, chance=0)
+    assert sorted([slow, failing, quick], key=lambda each: each.merit) == [quick, slow, failing]
+    quick.running = 1
+    assert min([slow, quick], key=lambda each: each.merit) is slow
