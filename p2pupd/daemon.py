@@ -378,13 +378,14 @@ def _install_part(settings: Settings) -> InstallPart | None:
 
 
 def _swarm_peers(neighbours: Iterable[Neighbour]) -> list[SwarmPeer]:
+    """A leech gives nothing by HTTP, so nobody need ask it."""
     return [
         SwarmPeer(
             each.id,
             each.host,
             each.bt_port,
             carries_all=each.role is Role.SEED,
-            api_port=each.port,
+            api_port=0 if each.role is Role.LEECH else each.port,
         )
         for each in neighbours
     ]
