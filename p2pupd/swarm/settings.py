@@ -8,7 +8,7 @@ from p2pupd.model.setting import Bytes, Seconds, at_least, setting, within
 
 FEW_CONNECTIONS: Final = 8
 FEW_CONNECTIONS_TOTAL: Final = 12
-"""With `memory = "small"`. A connection that delivers at full speed was measured to cost 0.25 MiB;
+"""With `memory = "small"`. A connection that delivers at full speed was measured to cost 0.3 MiB;
 shorter buffers, queues and peer lists to change nothing, because `outstanding` bounds them."""
 
 
