@@ -31,6 +31,7 @@ from p2pupd.discovery.view import View
 from p2pupd.engine.loop import Engine
 from p2pupd.engine.operations import Operations
 from p2pupd.engine.parts import InstallPart, Parts
+from p2pupd.engine.served import Served
 from p2pupd.engine.tasks import Tasks
 from p2pupd.errors import ConfigError, UpdateError
 from p2pupd.feeds.directory import DirectoryFeed
@@ -55,7 +56,8 @@ from p2pupd.model.ids import ComponentId, DeviceId, ManifestDigest, Sha256, anno
 from p2pupd.model.setting import NO_PATH
 from p2pupd.store.disk import DiskStore
 from p2pupd.swarm.interface import SwarmPeer
-from p2pupd.swarm.session import LibtorrentSwarm
+from p2pupd.swarm.over_http import HttpPieces
+from p2pupd.swarm.select import Backed, swarm_backend
 from p2pupd.trust.identity import Identity, load_or_create
 from p2pupd.trust.verifier import Verifier
 from p2pupd.wire.messages import Hello, Notify
@@ -149,9 +151,6 @@ class Daemon:
         settings = self._settings
         fixed = await asyncio.to_thread(self.open_disk)
         self._fixed = fixed
-        self._swarm = LibtorrentSwarm(
-            fixed.identity.id, settings.swarm, uploads=settings.device.role is not Role.LEECH
-        )
         sockets = peer_api.listen(settings.peer)
         self._port = sockets[0].getsockname()[1]
         async with AsyncExitStack() as stack:
@@ -160,8 +159,10 @@ class Daemon:
             self._client = await stack.enter_async_context(
                 PeerClient(settings.neighbours, _loopback(settings.peer.listen))
             )
+            self._swarm = self._choose_swarm()
             group = await stack.enter_async_context(asyncio.TaskGroup())
             self._tasks = Tasks(group)
+            self._served = Served(fixed.store, settings.device.role, self._tasks)
             self._tasks.supervise("swarm", self._swarm.run)
             await self._swarm.listening()
             self._build()
@@ -190,6 +191,12 @@ class Daemon:
             store=DiskStore(state / "store" if store == NO_PATH else store, settings.store),
             journal=SqliteJournal(state / "journal.sqlite", settings.journal),
         )
+
+    def _choose_swarm(self) -> Backed:
+        settings, client = self._settings, self._client
+        pieces = HttpPieces(client.layer, client.artifact_range, settings.swarm.block_for)
+        uploads = settings.device.role is not Role.LEECH
+        return swarm_backend(self._fixed.identity.id, settings.swarm, pieces, uploads=uploads)
 
     def _build(self) -> None:
         settings, fixed = self._settings, self._fixed
@@ -231,6 +238,7 @@ class Daemon:
             reboot=partial(restart, device.reboot_command, device.reboot_timeout),
             power_ok=partial(power_ok, device.least_battery),
             announce=self._announce,
+            leech_cache=settings.store.leech_cache,
         )
 
     def _start(self, sockets: list[socket.socket]) -> None:
@@ -284,12 +292,18 @@ class Daemon:
     def neighbour_seen(self, neighbour: Neighbour) -> None:
         """An admitted neighbour appeared or changed."""
         self.feed.neighbour_seen(neighbour)
-        self._swarm.set_peers(_swarm_peers(self.view.neighbours()))
+        self._meet()
 
     def neighbour_lost(self, neighbour: DeviceId, source: str) -> None:
         """It is gone."""
         self.feed.neighbour_lost(neighbour, source)
-        self._swarm.set_peers(_swarm_peers(self.view.neighbours()))
+        self._meet()
+
+    def _meet(self) -> None:
+        """BitTorrent knows only those that have it too."""
+        peers = _swarm_peers(self.view.neighbours())
+        only = self._swarm.listen_port
+        self._swarm.set_peers([each for each in peers if each.port or not only])
 
     # -- PeerState -------------------------------------------------------------------------------
 
@@ -311,11 +325,12 @@ class Daemon:
         return None if digest is None or raw is None else (digest, raw)
 
     async def artifact(self, sha256: Sha256) -> Path | None:
-        """A verified artifact's file; a leech gives nothing away."""
-        if self._settings.device.role is Role.LEECH:
-            return None
-        found = await asyncio.to_thread(self._fixed.store.find, sha256)
-        return found.path if found is not None and found.verified else None
+        """A verified artifact's file."""
+        return await self._served.artifact(sha256)
+
+    async def layer(self, sha256: Sha256) -> bytes | None:
+        """Its piece layer."""
+        return await self._served.layer(sha256)
 
     def notified(self, notify: Notify, address: str) -> None:
         """A neighbour's manifest changed."""
@@ -363,10 +378,16 @@ def _install_part(settings: Settings) -> InstallPart | None:
 
 
 def _swarm_peers(neighbours: Iterable[Neighbour]) -> list[SwarmPeer]:
+    """A leech gives nothing by HTTP, so nobody need ask it."""
     return [
-        SwarmPeer(each.id, each.host, each.bt_port, carries_all=each.role is Role.SEED)
+        SwarmPeer(
+            each.id,
+            each.host,
+            each.bt_port,
+            carries_all=each.role is Role.SEED,
+            api_port=0 if each.role is Role.LEECH else each.port,
+        )
         for each in neighbours
-        if each.bt_port
     ]
 
 

@@ -16,7 +16,8 @@
     │   └── UnsafeMedia        14   symlink, traversal, device, sparse or endless file
     ├── ProtocolError          13   a neighbour that does not keep to the protocol
     ├── FetchError             13   bytes that could not be had
-    │   └── SourceGone         13   the stick was pulled, the neighbour left; comes back
+    │   ├── SourceGone         13   the stick was pulled, the neighbour left; comes back
+    │   └── NeighbourBusy      13   a neighbour that wants to be asked again later
     ├── SpaceError             60   the disk, or the store's quota, has no room
     ├── InstallError            1   the slot or the bootloader refused
     │   └── BootControlError    1   the boot environment cannot be read or written
@@ -117,6 +118,16 @@ class FetchError(UpdateError):
 
 class SourceGone(FetchError):
     default_reason = "source-gone"
+
+
+class NeighbourBusy(FetchError):
+    """`after`: the seconds that it wants to be left alone for."""
+
+    default_reason = "neighbour-busy"
+
+    def __init__(self, message: str, after: float) -> None:
+        super().__init__(message)
+        self.after = after
 
 
 class SpaceError(UpdateError):

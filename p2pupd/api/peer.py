@@ -1,8 +1,10 @@
 """The peer API that neighbours call: HTTP/1.1, msgpack bodies (docs/protocol, wire.messages).
 
 `GET /peer/v1/hello` · `GET /peer/v1/bundle` (ETag = digest, 304, deflate) · `POST /peer/v1/notify`
-(204) · `GET /peer/v1/artifact/<sha256>` (one Range; several are refused with 416). What is unknown
-is 404, too much at once 429, a request that takes too long to arrive 408, a malformed one 400.
+(204) · `GET /peer/v1/artifact/<sha256>` (one Range; several are refused with 416) · `GET
+/peer/v1/artifact/<sha256>/layer` (32 bytes a piece; 503 while it is being computed). What is
+unknown is 404, too much at once 429, a request that takes too long to arrive 408, a malformed one
+400.
 """
 
 import asyncio
@@ -25,6 +27,8 @@ from p2pupd.wire.messages import Hello, Notify, decode_notify
 MSGPACK: Final = "application/msgpack"
 CHUNK: Final = 64 * 1024
 """Bytes sent, and read from disk, at once."""
+LAYER_RETRY: Final = "5"
+"""Seconds after which to ask again for a layer that is being computed."""
 SHUTDOWN_TIMEOUT: Final = 1.0
 BACKLOG: Final = 64
 TCP_USER_TIMEOUT_MS: Final = 30_000
@@ -32,7 +36,7 @@ TCP_USER_TIMEOUT_MS: Final = 30_000
 
 
 class PeerState(Protocol):
-    """What the engine tells to neighbours. Only `artifact` may take time."""
+    """What the engine tells to neighbours. Only `artifact` and `layer` may take time."""
 
     def hello(self) -> Hello:
         """Who we are now."""
@@ -42,6 +46,9 @@ class PeerState(Protocol):
 
     async def artifact(self, sha256: Sha256) -> Path | None:
         """The file with that digest, only if it is complete and verified."""
+
+    async def layer(self, sha256: Sha256) -> bytes | None:
+        """The encoded piece layer of that file."""
 
     def notified(self, notify: Notify, address: str) -> None:
         """A device at IP `address` says that its manifest changed. A hint, not believed."""
@@ -58,6 +65,7 @@ def peer_app(state: PeerState, settings: PeerApiSettings) -> web.Application:
             web.get("/peer/v1/bundle", handlers.bundle),
             web.post("/peer/v1/notify", handlers.notify),
             web.get("/peer/v1/artifact/{sha256:[0-9a-f]{64}}", handlers.artifact),
+            web.get("/peer/v1/artifact/{sha256:[0-9a-f]{64}}/layer", handlers.layer),
         ]
     )
     return app
@@ -171,6 +179,21 @@ class _Handlers:
             raise web.HTTPNotFound(text="no such artifact here\n")
         with file:
             return await self._send_file(request, file, f'"{sha256}"')
+
+    async def layer(self, request: web.Request) -> web.StreamResponse:
+        sha256 = Sha256(request.match_info["sha256"])
+        try:
+            async with asyncio.timeout(self._settings.handler_timeout):
+                raw = await self._state.layer(sha256)
+        except TimeoutError as error:
+            raise web.HTTPServiceUnavailable(headers={"Retry-After": LAYER_RETRY}) from error
+        if raw is None:
+            raise web.HTTPNotFound(text="no such artifact here\n")
+        headers = {"ETag": f'"{sha256}-layer"', "Content-Type": "application/octet-stream"}
+        response = web.StreamResponse(headers=headers)
+        response.content_length = len(raw)
+        body = _pieces(raw if request.method == "GET" else b"")
+        return await send(request, response, body, self._settings)
 
     async def _send_file(
         self, request: web.Request, file: BinaryIO, tag: str

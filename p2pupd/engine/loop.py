@@ -16,6 +16,7 @@ from p2pupd.engine.content import Content
 from p2pupd.engine.handlers import Handlers
 from p2pupd.engine.hints import Hints
 from p2pupd.engine.history import History
+from p2pupd.engine.keeping import Keeper
 from p2pupd.engine.messages import (
     Approve,
     BundleBelieved,
@@ -41,7 +42,7 @@ from p2pupd.model import commands as do
 from p2pupd.model import events as on
 from p2pupd.model.deployment import Deployment, Phase
 from p2pupd.model.device import DeviceFacts
-from p2pupd.model.ids import DeploymentId, ManifestDigest, Sha256
+from p2pupd.model.ids import DeploymentId, ManifestDigest
 from p2pupd.model.release import Manifest, Release
 from p2pupd.wire import bundle as wire_bundle
 
@@ -54,6 +55,7 @@ class Engine:
     def __init__(self, parts: Parts, settings: DeviceSettings) -> None:
         self.parts = parts
         self._settings = settings
+        self._keeper = Keeper(parts, settings.role)
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
         self.records = Records(parts.journal)
         self._working: dict[DeploymentId, asyncio.Task[None]] = {}
@@ -135,6 +137,7 @@ class Engine:
         self.manifest = await asyncio.to_thread(self.parts.verifier.current)
         open_records = await self.records.load()
         await self._protect()
+        await self._keeper.trim()
         self._tasks.start("share", self.content.share_all())
         for journaled in open_records:
             record, first = recovery.recover(journaled)
@@ -379,16 +382,12 @@ class Engine:
         self._working.pop(record.id, None)
         self.records.forget(record.id)
         await self._protect()
+        await self._keeper.trim()
         if record.phase is not Phase.FAILED:
             self.reconsider()
 
     async def _protect(self) -> None:
-        """Never evict what is installed, what was before it, and what is on its way."""
-        slots = await asyncio.to_thread(self.parts.journal.slots)
-        keep = {Sha256(each.image_sha256) for each in slots.values() if each}
-        keep |= {each.release.artifact.sha256 for each in self.records.open() if each.release}
-        keep |= self.carrier.wanted()
-        await asyncio.to_thread(self.parts.store.protect, frozenset(keep))
+        await self._keeper.protect(self.records.open(), self.carrier.wanted())
 
     def _now(self) -> float:
         return self.parts.clock().now

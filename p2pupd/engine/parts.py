@@ -27,7 +27,8 @@ class InstallPart:
 class Parts:
     """`probe` runs the health probes to their verdict, `reboot` restarts the device and returns
     only if that failed to happen, `power_ok` says whether there is enough power to install.
-    `announce` tells the neighbours, without blocking, that the manifest is now this one."""
+    `announce` tells the neighbours, without blocking, that the manifest is now this one.
+    `leech_cache`: bytes that a leech keeps in its store when nothing is on its way."""
 
     device: DeviceId
     journal: Journal
@@ -40,3 +41,4 @@ class Parts:
     reboot: Callable[[], Awaitable[None]]
     power_ok: Callable[[], bool]
     announce: Callable[[ManifestDigest], None]
+    leech_cache: int = 0

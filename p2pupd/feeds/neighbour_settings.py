@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from p2pupd.model.setting import Seconds, at_least, setting
+from p2pupd.model.setting import Bytes, Seconds, at_least, setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,16 @@ class NeighbourFeedSettings:
     )
     bundle_timeout: Seconds = setting(
         Seconds(20), "A manifest bundle must arrive within this time.", check=at_least(0.1)
+    )
+    content_stall: Seconds = setting(
+        Seconds(10),
+        "A neighbour that sends nothing of an artifact for so long is given up.",
+        check=at_least(0.1),
+    )
+    content_rate: Bytes = setting(
+        Bytes(4 * 1024),
+        "Bytes per second below which, on average, a part of an artifact is given up.",
+        check=at_least(1),
     )
     bundles_at_once: int = setting(
         4, "Different manifests fetched at the same time at most.", check=at_least(1)

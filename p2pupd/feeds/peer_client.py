@@ -2,24 +2,27 @@
 
 import asyncio
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
 
-from p2pupd.errors import FetchError, ProtocolError, UpdateError
+from p2pupd.errors import FetchError, NeighbourBusy, ProtocolError, UpdateError
 from p2pupd.feeds.neighbour_settings import NeighbourFeedSettings
 from p2pupd.model.device import Neighbour
-from p2pupd.model.ids import DeviceId, ManifestDigest
+from p2pupd.model.ids import DeviceId, ManifestDigest, Sha256
 from p2pupd.wire import bundle, messages
 from p2pupd.wire.messages import Hello, Notify
 
 CONNECTIONS: Final = 32
-CONNECTIONS_PER_HOST: Final = 2
+CONNECTIONS_PER_HOST: Final = 4
+"""As many requests as a neighbour serves at a time: two for content, so others need not wait."""
 IDLE_TIMEOUT: Final = 5.0
 """Seconds that an unused connection is kept: less than a server does, so that it is never stale."""
 CHUNK: Final = 64 * 1024
+LONGEST_RETRY: Final = 60
+"""Seconds that a neighbour can ask us to wait, at most."""
 HEADERS: Final = {"User-Agent": "p2pupd", "Accept-Encoding": "deflate"}
 
 
@@ -72,6 +75,53 @@ class PeerClient:
         )
         return None if status == 304 else raw
 
+    async def layer(self, host: str, port: int, sha256: Sha256, length: int) -> bytearray:
+        """The piece layer of an artifact, `length` bytes long; not yet proved.
+
+        Raises NeighbourBusy, FetchError (404: it does not have it) or ProtocolError.
+        """
+        url = _url(host, port, f"artifact/{sha256}/layer")
+        return await self._content(url, length, {}, lambda answer: answer.status == 200)
+
+    async def artifact_range(
+        self, host: str, port: int, sha256: Sha256, start: int, count: int
+    ) -> bytearray:
+        """`count` bytes of an artifact from byte `start`; not yet proved. Raises the same."""
+        url = _url(host, port, f"artifact/{sha256}")
+        part = f"{start}-{start + count - 1}"
+
+        def right(answer: aiohttp.ClientResponse) -> bool:
+            sent = answer.headers.get("Content-Range", "")
+            return answer.status == 206 and sent.startswith(f"bytes {part}/")
+
+        return await self._content(url, count, {"Range": f"bytes={part}"}, right)
+
+    async def _content(
+        self,
+        url: str,
+        length: int,
+        headers: dict[str, str],
+        right: Callable[[aiohttp.ClientResponse], bool],
+    ) -> bytearray:
+        """A body of exactly `length` bytes, however slowly it comes as long as it comes."""
+        settings = self._settings
+        limits = aiohttp.ClientTimeout(
+            total=settings.content_stall + length / settings.content_rate,
+            connect=settings.connect_timeout,
+            sock_read=settings.content_stall,
+        )
+        headers = headers | {"Accept-Encoding": "identity"}
+        try:
+            async with self._session.get(
+                url, headers=headers, allow_redirects=False, timeout=limits
+            ) as response:
+                _check_status(response, url)
+                if not right(response) or response.headers.get("Content-Encoding"):
+                    raise ProtocolError(f"{url} answered with something else than was asked for")
+                return await _read_exactly(response.content, length, url)
+        except (aiohttp.ClientError, ValueError, OSError) as error:
+            raise _silent(url, error) from error
+
     async def notify(
         self, neighbours: Iterable[Neighbour], message: Notify
     ) -> tuple[DeviceId, ...]:
@@ -116,8 +166,22 @@ class PeerClient:
                 deflated = response.headers.get("Content-Encoding") == "deflate"
                 return response.status, _inflate(raw, limit, url) if deflated else raw
         except (aiohttp.ClientError, ValueError, OSError) as error:
-            why = str(error) or type(error).__name__
-            raise FetchError(f"{url} does not answer: {why}") from error
+            raise _silent(url, error) from error
+
+
+def _silent(url: str, error: Exception) -> FetchError:
+    return FetchError(f"{url} does not answer: {str(error) or type(error).__name__}")
+
+
+def _check_status(response: aiohttp.ClientResponse, url: str) -> None:
+    """Raises NeighbourBusy or FetchError for all but a success."""
+    if response.status in (429, 503):
+        text = response.headers.get("Retry-After", "")
+        wait = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 1
+        busy = f"{url} is busy: {response.status} {response.reason}"
+        raise NeighbourBusy(busy, min(LONGEST_RETRY, max(1, wait)))
+    if response.status not in (200, 206):
+        raise FetchError(f"{url} answered {response.status} {response.reason}")
 
 
 def _url(host: str, port: int, what: str) -> str:
@@ -131,6 +195,19 @@ async def _read(content: aiohttp.StreamReader, limit: int, url: str) -> bytes:
         if len(raw) > limit:
             raise ProtocolError(f"{url} answered with more than {limit} bytes", reason="too-large")
     return bytes(raw)
+
+
+async def _read_exactly(content: aiohttp.StreamReader, length: int, url: str) -> bytearray:
+    """Into a buffer of that size: parts of artifacts are large, and are not copied once more."""
+    raw, filled = bytearray(length), 0
+    async for chunk in content.iter_chunked(CHUNK):
+        if len(chunk) > length - filled:
+            raise ProtocolError(f"{url} answered with more than {length} bytes", reason="too-large")
+        raw[filled : filled + len(chunk)] = chunk
+        filled += len(chunk)
+    if filled != length:
+        raise ProtocolError(f"{url} answered with {filled} bytes instead of {length}")
+    return raw
 
 
 def _inflate(raw: bytes, limit: int, url: str) -> bytes:

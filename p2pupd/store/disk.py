@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from p2pupd.errors import ContentError, FetchError, SpaceError
 from p2pupd.host.files import free_bytes, make_directory
+from p2pupd.host.layer_files import keep_layer, kept_layer, layer_of_file
 from p2pupd.model.ids import Sha256
 from p2pupd.model.release import Artifact
 from p2pupd.store import objects
@@ -39,6 +40,7 @@ class DiskStore:
         self._lock = threading.RLock()
         self._working: defaultdict[Sha256, threading.Lock] = defaultdict(threading.Lock)
         self._protected: frozenset[Sha256] = frozenset()
+        self._layerless: set[Sha256] = set()
         self._objects = {each.artifact.sha256: each for each in objects.load_all(directory)}
 
     def place(self, artifact: Artifact) -> Path:
@@ -94,6 +96,24 @@ class DiskStore:
             self._mark_verified(artifact)
             return path.parent
 
+    def layer(self, sha256: Sha256) -> bytes | None:
+        """See Store. A file that contradicts its pieces root is read for this once only."""
+        stored = self.find(sha256)
+        if stored is None or not stored.verified or sha256 in self._layerless:
+            return None
+        with self._work_on(stored.artifact):
+            directory = stored.path.parent
+            layer = kept_layer(stored.artifact, directory)
+            if layer is None:
+                try:
+                    layer = layer_of_file(stored.artifact, directory)
+                except ContentError as error:
+                    log.error("store.no-layer sha256=%s error=%s", sha256, error)
+                    self._layerless.add(sha256)
+                    return None
+                keep_layer(layer, directory)
+            return layer.hashes
+
     def find(self, sha256: Sha256) -> StoredObject | None:
         """See Store."""
         with self._lock:
@@ -113,8 +133,26 @@ class DiskStore:
         """See Store."""
         with self._lock:
             stored = self._objects.pop(sha256, None)
+            self._layerless.discard(sha256)
             if stored is not None:
                 objects.delete(stored.path.parent)
+
+    def trim(self, most: int) -> tuple[StoredObject, ...]:
+        """See Store."""
+        with self._lock:
+            left = sum(objects.allocated(each) for each in self._objects.values())
+            victims = sorted(
+                filter(self._evictable, self._objects.values()), key=lambda each: each.last_used
+            )
+            removed: list[StoredObject] = []
+            for victim in victims:
+                if left <= most:
+                    break
+                left -= objects.allocated(victim)
+                self.remove(victim.artifact.sha256)
+                removed.append(victim)
+                log.info("store.trimmed sha256=%s", victim.artifact.sha256)
+            return tuple(removed)
 
     def usage(self) -> StoreUsage:
         """See Store."""

@@ -57,6 +57,12 @@ class Store(Protocol):
         Raises ContentError and deletes the file where the digest is wrong or the length is.
         """
 
+    def layer(self, sha256: Sha256) -> bytes | None:
+        """The encoded piece layer of a verified object, proved; None where there is no such object.
+
+        Reads the whole file where it is asked for the first time. Raises HostError or SpaceError.
+        """
+
     def find(self, sha256: Sha256) -> StoredObject | None:
         """The object with that digest, complete or not."""
 
@@ -68,6 +74,12 @@ class Store(Protocol):
 
     def remove(self, sha256: Sha256) -> None:
         """Delete it; unknown digests are fine."""
+
+    def trim(self, most: int) -> tuple[StoredObject, ...]:
+        """Delete what is not protected, oldest use first, until at most `most` bytes are used.
+
+        Returns what was deleted.
+        """
 
     def usage(self) -> StoreUsage:
         """What is used and what is still allowed, now."""

@@ -2,7 +2,8 @@
 
 The sidecar is written durably before the first payload byte, and again when the whole digest was
 found right; so whatever a power cut leaves is a resumable object or a verified one. Other files in
-the directory belong to the swarm (resume data) and are counted, kept and deleted with it.
+the directory are counted and deleted with it: the piece layer (host/layer_files.py) and the swarm's
+resume data.
 """
 
 import json

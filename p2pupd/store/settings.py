@@ -18,3 +18,9 @@ class StoreSettings:
         Bytes(64 * 1024**2), "Bytes of the disk that are left free for others", check=at_least(0)
     )
     max_objects: int = setting(64, "How many artifacts are kept at most", check=at_least(2))
+    leech_cache: Bytes = setting(
+        Bytes(0),
+        "Bytes of artifacts that a `leech` keeps once nothing is on its way any more; it needs none"
+        " of them after they were installed.",
+        check=at_least(0),
+    )

@@ -1,1 +1,1 @@
-"""Bytes from many: one libtorrent session. Owner of libtorrent; called by the engine's handlers."""
+"""Bytes from many: BitTorrent or HTTP. Owner of libtorrent; called by the engine's handlers."""

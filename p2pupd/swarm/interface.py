@@ -16,12 +16,16 @@ ProgressListener = Callable[[TransferProgress], None]
 
 @dataclass(frozen=True, slots=True)
 class SwarmPeer:
-    """A neighbour's BitTorrent end. `carries_all` is true for seeds: they ask for nothing."""
+    """A neighbour that may have artifacts. `carries_all` is true for seeds: they ask for nothing.
+
+    `port` is that of its BitTorrent end, `api_port` that of its peer API; 0 where it has none.
+    """
 
     id: DeviceId
     host: str
     port: int
     carries_all: bool
+    api_port: int = 0
 
 
 class Injected(StrEnum):

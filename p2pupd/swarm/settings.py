@@ -1,12 +1,44 @@
 """What an operator may change about the swarm, every limit with its unit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final, Self
 
 from p2pupd.model.setting import Bytes, Seconds, at_least, setting, within
+
+FEW_CONNECTIONS: Final = 8
+FEW_CONNECTIONS_TOTAL: Final = 12
+"""With `memory = "small"`. A connection that delivers at full speed was measured to cost 0.3 MiB;
+shorter buffers, queues and peer lists to change nothing, because `outstanding` bounds them."""
+
+
+class Backend(StrEnum):
+    """What moves artifacts. AUTO is libtorrent where it is installed."""
+
+    AUTO = "auto"
+    LIBTORRENT = "libtorrent"
+    HTTP = "http"
+
+
+class Memory(StrEnum):
+    """How much memory BitTorrent may take."""
+
+    NORMAL = "normal"
+    SMALL = "small"
 
 
 @dataclass(frozen=True, slots=True)
 class SwarmSettings:
+    backend: Backend = setting(
+        Backend.AUTO,
+        "What moves artifacts: `libtorrent` (BitTorrent) or `http`, a plain client of the"
+        " neighbours' peer API that takes less memory; `auto` is libtorrent where it is installed.",
+    )
+    memory: Memory = setting(
+        Memory.NORMAL,
+        "`small`: BitTorrent with at most 8 connections per artifact and 12 in all, for devices"
+        " with 64 MiB.",
+    )
     interfaces: tuple[str, ...] = setting(
         ("0.0.0.0",),  # noqa: S104  the default is every local network: devices have one floor
         "Addresses or network devices to exchange blocks on; `0.0.0.0` is every IPv4 interface.",
@@ -50,3 +82,13 @@ class SwarmSettings:
     grace: Seconds = setting(
         Seconds(5), "Time for writing resume data when the daemon ends.", check=at_least(0.1)
     )
+
+    def fitted(self) -> Self:
+        """With what `memory` says applied."""
+        if self.memory is Memory.NORMAL:
+            return self
+        return replace(
+            self,
+            connections=min(self.connections, FEW_CONNECTIONS),
+            connections_total=min(self.connections_total, FEW_CONNECTIONS_TOTAL),
+        )

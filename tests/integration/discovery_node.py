@@ -47,6 +47,9 @@ class State:
     async def artifact(self, _sha256: Sha256) -> Path | None:
         return None
 
+    async def layer(self, _sha256: Sha256) -> bytes | None:
+        return None
+
     def notified(self, notify: Notify, address: str) -> None:
         print("notified", notify.id, address, flush=True)
 

@@ -54,6 +54,10 @@ class Device:
         await self.thinking.wait()
         return self.files.get(sha256)
 
+    async def layer(self, sha256: Sha256) -> bytes | None:
+        path = await self.artifact(Sha256(f"{sha256}/layer"))
+        return path.read_bytes() if path else None
+
     def notified(self, notify: Notify, address: str) -> None:
         self.heard.append((notify, address))
 

@@ -1,0 +1,65 @@
+"""What neighbours may have: verified files and their piece layers; of a leech nothing."""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from p2pupd.engine.tasks import Tasks
+from p2pupd.errors import UpdateError
+from p2pupd.model.device import Role
+from p2pupd.model.ids import Sha256
+from p2pupd.store.interface import Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A layer that is being read; `found` counts when `ended` is set."""
+
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    found: bytes | None = None
+
+
+class Served:
+    """Behind the peer API."""
+
+    def __init__(self, store: Store, role: Role, tasks: Tasks) -> None:
+        self._store = store
+        self._role = role
+        self._tasks = tasks
+        self._readings: dict[Sha256, _Reading] = {}
+        self._one_file = asyncio.Lock()
+
+    async def artifact(self, sha256: Sha256) -> Path | None:
+        """The file of a verified artifact."""
+        if self._role is Role.LEECH:
+            return None
+        found = await asyncio.to_thread(self._store.find, sha256)
+        return found.path if found is not None and found.verified else None
+
+    async def layer(self, sha256: Sha256) -> bytes | None:
+        """Its encoded piece layer.
+
+        However many ask for it, and however soon they hang up, its file is read once, and one file
+        at a time: callers cannot hold all threads.
+        """
+        if await self.artifact(sha256) is None:
+            return None
+        reading = self._readings.get(sha256)
+        if reading is None:
+            reading = self._readings[sha256] = _Reading()
+            self._tasks.start(f"layer {sha256[:12]}", self._read(sha256, reading))
+        await reading.ended.wait()
+        return reading.found
+
+    async def _read(self, sha256: Sha256, reading: _Reading) -> None:
+        try:
+            async with self._one_file:
+                reading.found = await asyncio.to_thread(self._store.layer, sha256)
+        except UpdateError as error:
+            log.warning("served.no-layer sha256=%s error=%s", sha256, error)
+        finally:
+            del self._readings[sha256]
+            reading.ended.set()

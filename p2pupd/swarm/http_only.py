@@ -1,0 +1,248 @@
+"""The swarm without BitTorrent: a client of its neighbours' peer API, for small devices.
+
+It sends nothing itself: neighbours get verified files from this device's own peer API.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from p2pupd.core.piece_layer import PieceLayer, length_of_piece
+from p2pupd.errors import ContentError, FetchError, UpdateError
+from p2pupd.host.layer_files import keep_layer, kept_layer
+from p2pupd.model.device import ByteCounts, TransferProgress
+from p2pupd.model.release import Artifact
+from p2pupd.swarm.interface import Holdings, ProgressListener, SwarmPeer
+from p2pupd.swarm.over_http import HttpPieces
+from p2pupd.swarm.piece_file import PieceFile
+
+TICK: Final = 0.25
+"""Seconds between two reports of progress."""
+RATE_OVER: Final = 20
+"""Reports over which the rate is measured."""
+
+log = logging.getLogger(__name__)
+
+
+class _Held:
+    """One artifact here. `here` counts once `layer` is known; `lan` are bytes from neighbours.
+
+    `turn` is held by the one fetch that works, `searching` while the disk is searched.
+    """
+
+    def __init__(self, artifact: Artifact, directory: Path, lan: int) -> None:
+        self.artifact = artifact
+        self.directory = directory
+        self.file = PieceFile(artifact, directory)
+        self.layer: PieceLayer | None = None
+        self.here = [False] * artifact.pieces
+        self.lan = lan
+        self.complete = False
+        self.turn = asyncio.Lock()
+        self.searching = asyncio.Lock()
+        self.done = 0
+        self._failure: UpdateError | None = None
+        self._scopes: list[asyncio.Timeout] = []
+
+    def missing(self) -> list[int]:
+        """Pieces that are not on disk."""
+        return [piece for piece, here in enumerate(self.here) if not here]
+
+    def found(self, here: Sequence[bool]) -> None:
+        """What is on disk altogether."""
+        self.here = list(here)
+        self.done = sum(
+            length_of_piece(self.artifact, piece) for piece, there in enumerate(here) if there
+        )
+
+    async def take(self, piece: int, content: bytes) -> int:
+        """Write a piece that is not there yet; the bytes written."""
+        if self.here[piece]:
+            return 0
+        await asyncio.to_thread(self.file.write, piece, content)
+        if self.here[piece]:
+            return 0
+        self.here[piece] = True
+        self.done += len(content)
+        return len(content)
+
+    def end(self, failure: UpdateError) -> None:
+        """Whoever works on it now gets this error."""
+        if self._failure is None:
+            self._failure = failure
+            for scope in self._scopes:
+                scope.reschedule(0)
+
+    @asynccontextmanager
+    async def lasting(self) -> AsyncIterator[None]:
+        """A block that `end` ends, also when that was before."""
+        scope = asyncio.timeout(None)
+        self._scopes.append(scope)
+        try:
+            if self._failure is not None:
+                raise self._failure
+            async with scope:
+                yield
+        except TimeoutError:
+            if self._failure is None:
+                raise
+            raise self._failure from None
+        finally:
+            self._scopes.remove(scope)
+
+
+class HttpSwarm:
+    """The contract is `p2pupd.swarm.interface.Swarm`. Methods may be called before `run`."""
+
+    listen_port: Final = 0
+    """It has no BitTorrent end."""
+
+    def __init__(self, pieces: HttpPieces) -> None:
+        self._pieces = pieces
+        self._held: dict[str, _Held] = {}
+        self._lan: dict[str, int] = {}
+        self._running = asyncio.Event()
+
+    async def listening(self) -> int:
+        """Wait until it runs; 0, because it listens on nothing."""
+        await self._running.wait()
+        return self.listen_port
+
+    async def run(self) -> None:
+        self._running.set()
+        log.info("swarm.http-only")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._running.clear()
+            for held in tuple(self._held.values()):
+                self._forget(held, FetchError("the swarm has stopped", reason="stopped"))
+
+    async def fetch(
+        self, artifact: Artifact, directory: Path, progress: ProgressListener
+    ) -> ByteCounts:
+        held = await self._join(artifact, directory)
+        with self._reporting(held, progress):
+            async with held.lasting(), held.turn:
+                if not held.complete:
+                    await self._bring(held)
+                    await asyncio.to_thread(held.file.sync)
+                    held.complete = True
+                    log.info("swarm.complete root=%s", artifact.pieces_root[:16])
+        return self.counts(artifact)
+
+    async def share(self, artifact: Artifact, directory: Path) -> None:
+        held = await self._join(artifact, directory)
+        if not await asyncio.to_thread(held.file.complete):
+            self._forget(held, FetchError("its file is not complete", reason="stopped"))
+            path = directory / artifact.pieces_root
+            raise ContentError(f"{path} is not the complete artifact; it is not shared")
+        held.complete = True
+        held.found([True] * artifact.pieces)
+        self._pieces.stir()
+
+    async def drop(self, artifact: Artifact) -> None:
+        if held := self._held.get(artifact.pieces_root):
+            self._forget(held, FetchError("the artifact is not wanted any more", reason="dropped"))
+
+    def set_peers(self, peers: Sequence[SwarmPeer]) -> None:
+        self._pieces.set_peers(peers)
+
+    async def supply(self, artifact: Artifact, directory: Path, layer: PieceLayer) -> None:
+        held = await self._join(artifact, directory)
+        async with held.lasting():
+            await self._search(held, layer)
+        self._pieces.stir()
+
+    async def inject(self, artifact: Artifact, piece: int, content: bytes) -> None:
+        held = self._held.get(artifact.pieces_root)
+        if held is None or held.layer is None:
+            raise FetchError("the artifact is not supplied any more", reason="dropped")
+        await held.take(piece, content)
+        self._pieces.stir()
+
+    def holdings(self, artifact: Artifact) -> Holdings:
+        held = self._held.get(artifact.pieces_root)
+        here = held.here if held else [False] * artifact.pieces
+        return Holdings(tuple(here), (self._pieces.sources(artifact),) * artifact.pieces)
+
+    def counts(self, artifact: Artifact) -> ByteCounts:
+        held = self._held.get(artifact.pieces_root)
+        lan = held.lan if held else self._lan.get(artifact.pieces_root, 0)
+        return ByteCounts(lan=lan, wasted=self._pieces.wasted(artifact))
+
+    async def _join(self, artifact: Artifact, directory: Path) -> _Held:
+        """What is held of this artifact in this directory."""
+        await self._running.wait()
+        known = self._held.get(artifact.pieces_root)
+        if known is not None:
+            gone = known.complete and not await asyncio.to_thread(known.file.complete)
+            if known.directory == directory and not gone:
+                return known
+            self._forget(known, FetchError("its file was moved", reason="stopped"))
+        held = _Held(artifact, directory, self._lan.get(artifact.pieces_root, 0))
+        self._held[artifact.pieces_root] = held
+        return held
+
+    def _forget(self, held: _Held, failure: UpdateError) -> None:
+        root = held.artifact.pieces_root
+        self._lan[root] = held.lan
+        if self._held.get(root) is held:
+            del self._held[root]
+        held.end(failure)
+
+    async def _bring(self, held: _Held) -> None:
+        artifact = held.artifact
+        layer = held.layer or await asyncio.to_thread(kept_layer, artifact, held.directory)
+        if layer is None:
+            layer = await self._pieces.layer(artifact, lambda: held.layer)
+        await self._search(held, layer)
+        await self._pieces.bring(artifact, layer, held.missing, partial(self._put, held))
+
+    async def _search(self, held: _Held, layer: PieceLayer) -> None:
+        """Keep the layer, and find what is on disk of it; once."""
+        async with held.searching:
+            if held.layer is None:
+                await asyncio.to_thread(keep_layer, layer, held.directory)
+                held.found(await asyncio.to_thread(held.file.search, layer))
+                held.layer = layer
+
+    @staticmethod
+    async def _put(held: _Held, piece: int, content: bytes) -> None:
+        came = await held.take(piece, content)
+        held.lan += came
+
+    @contextmanager
+    def _reporting(self, held: _Held, progress: ProgressListener) -> Iterator[None]:
+        """Tell `progress` where it stands, at once, every `TICK`, and at the end."""
+        loop = asyncio.get_running_loop()
+        before = deque([held.lan], RATE_OVER)
+
+        def tell() -> None:
+            rate = int((held.lan - before[0]) / (TICK * len(before)))
+            before.append(held.lan)
+            progress(
+                TransferProgress(
+                    held.done,
+                    held.artifact.length,
+                    self.counts(held.artifact),
+                    self._pieces.sources(held.artifact),
+                    rate,
+                )
+            )
+
+        def tick() -> None:
+            tell()
+            timers.append(loop.call_later(TICK, tick))
+
+        timers: deque[asyncio.Handle] = deque([loop.call_soon(tick)], 1)
+        try:
+            yield
+            tell()
+        finally:
+            timers[0].cancel()

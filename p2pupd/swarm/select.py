@@ -1,0 +1,43 @@
+"""Which swarm runs: the only place that knows both backends. libtorrent is imported only here."""
+
+import logging
+from typing import Protocol
+
+from p2pupd.errors import ConfigError
+from p2pupd.model.ids import DeviceId
+from p2pupd.swarm.http_only import HttpSwarm
+from p2pupd.swarm.interface import Swarm
+from p2pupd.swarm.over_http import HttpPieces
+from p2pupd.swarm.settings import Backend, SwarmSettings
+
+log = logging.getLogger(__name__)
+
+
+class Backed(Swarm, Protocol):
+    """A swarm, and the port of its BitTorrent end."""
+
+    @property
+    def listen_port(self) -> int:
+        """0 until it is open, and where there is none."""
+
+    async def listening(self) -> int:
+        """Wait until it runs; the port."""
+
+
+def swarm_backend(
+    own: DeviceId, settings: SwarmSettings, pieces: HttpPieces, *, uploads: bool
+) -> Backed:
+    """The backend that `settings.backend` names. Raises ConfigError where it is not installed."""
+    if settings.backend is Backend.HTTP:
+        return HttpSwarm(pieces)
+    try:
+        from p2pupd.swarm.session import LibtorrentSwarm  # noqa: PLC0415 - it may be missing
+    except ImportError as error:
+        if settings.backend is Backend.LIBTORRENT:
+            raise ConfigError(
+                f"swarm.backend is `libtorrent`, which cannot be imported: {error}; install it,"
+                " or set `http`"
+            ) from error
+        log.info("swarm.no-libtorrent error=%s", error)
+        return HttpSwarm(pieces)
+    return LibtorrentSwarm(own, settings.fitted(), uploads=uploads)

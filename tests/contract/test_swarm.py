@@ -1,0 +1,204 @@
+"""The contract of swarm/interface.py, over every backend."""
+
+import asyncio
+import subprocess
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+
+from p2pupd.errors import ContentError, FetchError, SpaceError, UpdateError
+from p2pupd.host.layer_files import layer_of_file
+from p2pupd.model.device import TransferProgress
+from p2pupd.model.release import Artifact
+from p2pupd.swarm.interface import Holdings
+from tests.http_swarming import Party, acquainted, http_party, torrent_party
+from tests.support import eventually, needs_root
+from tests.swarming import an_artifact
+
+MIB = 1 << 20
+
+Join = Callable[[Path], AbstractAsyncContextManager[Party]]
+KINDS: dict[str, Join] = {"libtorrent": torrent_party, "http": http_party}
+
+
+@pytest.fixture(params=KINDS)
+def party(request: pytest.FixtureRequest) -> Join:
+    return KINDS[request.param]
+
+
+def ignore(_: TransferProgress) -> None:
+    pass
+
+
+async def trying(one: Party, artifact: Artifact, reports: list[TransferProgress]) -> object:
+    """A fetch whose failure is a value."""
+    try:
+        return await one.swarm.fetch(artifact, one.directory, reports.append)
+    except UpdateError as error:
+        return error
+
+
+@pytest.mark.parametrize("length", [1, 16384, 100_000, 3 * MIB + 17])
+@pytest.mark.parametrize("piece_length", [16384, 65536])
+async def test_an_artifact_is_fetched_from_a_neighbour(
+    tmp_path: Path, party: Join, length: int, piece_length: int
+) -> None:
+    artifact, content = an_artifact(tmp_path / "seed", length, piece_length)
+    async with party(tmp_path / "seed") as seed, party(tmp_path / "a") as alice:
+        acquainted(seed, alice)
+        await seed.offer(artifact)
+        reports: list[TransferProgress] = []
+        counts = await alice.swarm.fetch(artifact, alice.directory, reports.append)
+        assert (counts.lan, counts.wasted) == (length, 0)
+        assert alice.swarm.counts(artifact) == counts
+        assert alice.content(artifact) == content
+        assert (reports[-1].done, reports[-1].length) == (length, length)
+
+
+async def test_what_was_fetched_is_handed_on_to_another(tmp_path: Path, party: Join) -> None:
+    artifact, content = an_artifact(tmp_path / "seed", MIB)
+    async with party(tmp_path / "a") as alice, party(tmp_path / "b") as bob:
+        async with party(tmp_path / "seed") as seed:
+            acquainted(seed, alice)
+            await seed.offer(artifact)
+            await alice.swarm.fetch(artifact, alice.directory, ignore)
+        acquainted(alice, bob)
+        await alice.offer(artifact)
+        await bob.swarm.fetch(artifact, bob.directory, ignore)
+        assert bob.content(artifact) == content
+
+
+async def test_a_fetch_waits_for_the_first_neighbour(tmp_path: Path, party: Join) -> None:
+    artifact, content = an_artifact(tmp_path / "seed", MIB)
+    async with party(tmp_path / "seed") as seed, party(tmp_path / "a") as alice:
+        reports: list[TransferProgress] = []
+        async with asyncio.TaskGroup() as group:
+            group.create_task(trying(alice, artifact, reports))
+            await seed.offer(artifact)
+            acquainted(seed, alice)
+        assert alice.content(artifact) == content
+
+
+async def test_a_cancelled_fetch_keeps_its_pieces(tmp_path: Path, party: Join) -> None:
+    artifact, content = an_artifact(tmp_path / "seed", 64 * MIB)
+    reports: list[TransferProgress] = []
+    async with party(tmp_path / "seed") as seed:
+        async with party(tmp_path / "a") as alice, asyncio.TaskGroup() as group:
+            acquainted(seed, alice)
+            await seed.offer(artifact)
+            fetching = group.create_task(trying(alice, artifact, reports))
+            await eventually(lambda: reports and reports[-1].done > MIB)
+            fetching.cancel()
+        async with party(tmp_path / "a") as alice:
+            acquainted(seed, alice)
+            counts = await alice.swarm.fetch(artifact, alice.directory, ignore)
+            assert counts.lan <= artifact.length - reports[-1].done
+            assert alice.content(artifact) == content
+            assert (await alice.swarm.fetch(artifact, alice.directory, ignore)) == counts
+
+
+async def test_dropping_ends_a_fetch_and_leaves_the_file_alone(tmp_path: Path, party: Join) -> None:
+    artifact, _ = an_artifact(tmp_path / "seed", MIB)
+    other, _ = an_artifact(tmp_path / "a", MIB, seed=2)
+    async with party(tmp_path / "a") as alice, asyncio.TaskGroup() as group:
+        await alice.swarm.drop(other)
+        await alice.offer(other)
+        await alice.swarm.drop(other)
+        await alice.swarm.drop(other)
+        assert len(alice.content(other)) == MIB
+        reports: list[TransferProgress] = []
+        fetching = group.create_task(trying(alice, artifact, reports))
+        await eventually(lambda: reports)
+        await alice.swarm.drop(artifact)
+        error = await fetching
+    assert isinstance(error, FetchError)
+    assert error.reason == "dropped"
+
+
+async def test_a_fetch_ends_with_the_swarm(tmp_path: Path, party: Join) -> None:
+    artifact, _ = an_artifact(tmp_path / "seed", MIB)
+    reports: list[TransferProgress] = []
+    async with asyncio.TaskGroup() as group:
+        async with party(tmp_path / "a") as alice:
+            fetching = group.create_task(trying(alice, artifact, reports))
+            await eventually(lambda: reports)
+        error = await fetching
+    assert isinstance(error, FetchError)
+    assert error.reason == "stopped"
+
+
+async def test_sharing_twice_equals_once_and_nothing_is_fetched(
+    tmp_path: Path, party: Join
+) -> None:
+    artifact, _ = an_artifact(tmp_path / "a", MIB)
+    async with party(tmp_path / "a") as alice:
+        await alice.swarm.share(artifact, alice.directory)
+        await alice.swarm.share(artifact, alice.directory)
+        assert (await alice.swarm.fetch(artifact, alice.directory, ignore)).lan == 0
+
+
+@pytest.mark.parametrize("what", ["missing", "longer"])
+async def test_a_file_that_is_not_complete_is_not_shared(
+    tmp_path: Path, party: Join, what: str
+) -> None:
+    artifact, content = an_artifact(tmp_path / "a", MIB)
+    path = tmp_path / "a" / artifact.pieces_root
+    path.unlink()
+    if what == "longer":
+        path.write_bytes(content[:-1] + b"\0\0\0")
+    async with party(tmp_path / "a") as alice:
+        for _ in range(2):
+            with pytest.raises(ContentError, match="not the complete artifact"):
+                await alice.swarm.share(artifact, alice.directory)
+
+
+@needs_root
+async def test_a_full_disk_is_a_space_error_and_the_fetch_goes_on_when_there_is_room(
+    tmp_path: Path, party: Join
+) -> None:
+    artifact, content = an_artifact(tmp_path / "seed", 4 * MIB)
+    small = tmp_path / "a"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2M", "tmpfs", str(small)], check=True)
+    try:
+        async with party(tmp_path / "seed") as seed, party(small) as alice:
+            acquainted(seed, alice)
+            await seed.offer(artifact)
+            with pytest.raises(SpaceError, match="No space left"):
+                await alice.swarm.fetch(artifact, alice.directory, ignore)
+            subprocess.run(["mount", "-o", "remount,size=9M", str(small)], check=True)
+            await alice.swarm.fetch(artifact, alice.directory, ignore)
+            assert alice.content(artifact) == content
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+async def test_supplied_pieces_complete_a_fetch_that_has_no_neighbours(
+    tmp_path: Path, party: Join
+) -> None:
+    artifact, content = an_artifact(tmp_path / "stick", MIB + 5)
+    layer = layer_of_file(artifact, tmp_path / "stick")
+    size = artifact.piece_length
+    reports: list[TransferProgress] = []
+    async with party(tmp_path / "a") as alice:
+        with pytest.raises(FetchError):
+            await alice.swarm.inject(artifact, 0, content[:size])
+        async with asyncio.TaskGroup() as group:
+            group.create_task(trying(alice, artifact, reports))
+            await eventually(lambda: reports)
+            await alice.swarm.supply(artifact, alice.directory, layer)
+            await alice.swarm.supply(artifact, alice.directory, layer)
+            assert alice.swarm.holdings(artifact) == nothing(artifact)
+            for piece in [3, 3, *range(artifact.pieces)]:
+                part = content[piece * size : (piece + 1) * size]
+                await alice.swarm.inject(artifact, piece, part)
+        assert alice.content(artifact) == content
+        assert all(alice.swarm.holdings(artifact).here)
+        assert alice.swarm.counts(artifact).lan == 0
+        assert reports[-1].done == artifact.length
+
+
+def nothing(artifact: Artifact) -> Holdings:
+    return Holdings((False,) * artifact.pieces, (0,) * artifact.pieces)

@@ -1,0 +1,112 @@
+"""Devices that hand out artifacts by the real peer API, and swarms that only know that."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from p2pupd.api.peer import listen, peer_app, serve
+from p2pupd.api.settings import PeerApiSettings
+from p2pupd.feeds.neighbour_settings import NeighbourFeedSettings
+from p2pupd.feeds.peer_client import PeerClient
+from p2pupd.host.layer_files import layer_of_file
+from p2pupd.model.device import Role
+from p2pupd.model.ids import DeviceId, ManifestDigest, Realm, Sha256
+from p2pupd.model.release import Artifact
+from p2pupd.model.setting import Seconds
+from p2pupd.swarm.http_only import HttpSwarm
+from p2pupd.swarm.interface import Swarm, SwarmPeer
+from p2pupd.swarm.over_http import HttpPieces
+from p2pupd.wire.messages import Hello, Notify
+from tests.support import running
+from tests.swarming import an_address, member
+
+CLIENT = NeighbourFeedSettings(connect_timeout=Seconds(5))
+BLOCK_FOR = 3600.0
+
+
+@dataclass
+class Shelf:
+    """A `PeerState` that hands out files; `asked_layers` are those that somebody wanted.
+
+    `layers` may hold other bytes than the right ones.
+    """
+
+    files: dict[Sha256, Path] = field(default_factory=dict)
+    layers: dict[Sha256, bytes] = field(default_factory=dict)
+    asked_layers: list[Sha256] = field(default_factory=list)
+
+    def add(self, artifact: Artifact, directory: Path, honest: Path | None = None) -> None:
+        """Hand it out, with the piece layer of the file in `honest` where its own is damaged."""
+        self.files[artifact.sha256] = directory / artifact.pieces_root
+        self.layers[artifact.sha256] = layer_of_file(artifact, honest or directory).hashes
+
+    def hello(self) -> Hello:
+        return Hello(DeviceId("a" * 52), Realm("0" * 16), "", Role.PEER, 1, 0, "0.1.0")
+
+    def bundle(self) -> tuple[ManifestDigest, bytes] | None:
+        return None
+
+    async def artifact(self, sha256: Sha256) -> Path | None:
+        return self.files.get(sha256)
+
+    async def layer(self, sha256: Sha256) -> bytes | None:
+        self.asked_layers.append(sha256)
+        return self.layers.get(sha256)
+
+    def notified(self, notify: Notify, address: str) -> None:
+        raise AssertionError("nobody notifies a shelf")
+
+
+@asynccontextmanager
+async def serving(shelf: Shelf, address: str = "") -> AsyncIterator[SwarmPeer]:
+    """The shelf, reachable as a neighbour without BitTorrent."""
+    address = address or an_address()
+    settings = PeerApiSettings(listen=(address,), port=0)
+    sockets = listen(settings)
+    port = sockets[0].getsockname()[1]
+    async with running(serve(peer_app(shelf, settings), sockets, settings)):
+        yield SwarmPeer(DeviceId(f"device-{address}"), address, 0, False, port)
+
+
+@dataclass
+class Party:
+    """A member of a swarm of some kind. `offer` hands out a complete file of its directory."""
+
+    swarm: Swarm
+    peer: SwarmPeer
+    directory: Path
+    shelf: Shelf | None = None
+
+    async def offer(self, artifact: Artifact) -> None:
+        await self.swarm.share(artifact, self.directory)
+        if self.shelf:
+            self.shelf.add(artifact, self.directory)
+
+    def content(self, artifact: Artifact) -> bytes:
+        return (self.directory / artifact.pieces_root).read_bytes()
+
+
+@asynccontextmanager
+async def http_party(directory: Path) -> AsyncIterator[Party]:
+    """A device without BitTorrent."""
+    directory.mkdir(parents=True, exist_ok=True)
+    shelf, address = Shelf(), an_address()
+    async with serving(shelf, address) as peer, PeerClient(CLIENT, address) as client:
+        swarm = HttpSwarm(HttpPieces(client.layer, client.artifact_range, BLOCK_FOR))
+        async with running(swarm.run()):
+            yield Party(swarm, peer, directory, shelf)
+
+
+@asynccontextmanager
+async def torrent_party(directory: Path) -> AsyncIterator[Party]:
+    """A device with BitTorrent."""
+    async with member(directory) as made:
+        swarm: Swarm = made.swarm
+        yield Party(swarm, made.peer, directory)
+
+
+def acquainted(*parties: Party) -> None:
+    """Make everybody everybody's neighbour."""
+    for one in parties:
+        one.swarm.set_peers([other.peer for other in parties if other is not one])

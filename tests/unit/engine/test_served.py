@@ -1,0 +1,81 @@
+"""What neighbours may have of the store."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from p2pupd.engine.served import Served
+from p2pupd.engine.tasks import Tasks
+from p2pupd.model.device import Role
+from p2pupd.model.ids import Sha256
+from p2pupd.model.setting import Bytes
+from p2pupd.store.disk import DiskStore
+from p2pupd.store.settings import StoreSettings
+from tests.contents import payload
+from tests.unit.store.test_layers import signed
+
+SIZE = 300_000
+
+
+@asynccontextmanager
+async def served(
+    directory: Path, role: Role = Role.PEER
+) -> AsyncIterator[tuple[Served, DiskStore, Callable[[], int]]]:
+    """(what is tested, its store, how many tasks it has started)."""
+    store = DiskStore(directory / "store", StoreSettings(reserve=Bytes(0)))
+    async with asyncio.TaskGroup() as group:
+        before = len(asyncio.all_tasks())
+        yield Served(store, role, Tasks(group)), store, lambda: len(asyncio.all_tasks()) - before
+
+
+async def test_verified_files_and_their_layers_are_served(tmp_path: Path) -> None:
+    content = payload(SIZE)
+    artifact = signed(content)
+    async with served(tmp_path) as (shelf, store, _):
+        assert await shelf.artifact(artifact.sha256) is None
+        assert await shelf.layer(artifact.sha256) is None
+        directory = store.place(artifact)
+        (directory / artifact.pieces_root).write_bytes(content)
+        assert await shelf.artifact(artifact.sha256) is None
+        store.verify(artifact)
+        assert await shelf.artifact(artifact.sha256) == directory / artifact.pieces_root
+        assert await shelf.layer(artifact.sha256) == store.layer(artifact.sha256) is not None
+
+
+async def test_a_leech_serves_nothing(tmp_path: Path) -> None:
+    content = payload(SIZE)
+    artifact = signed(content)
+    async with served(tmp_path, Role.LEECH) as (shelf, store, _):
+        store.import_from(artifact, lambda: io.BytesIO(content), lambda _: None)
+        assert await shelf.artifact(artifact.sha256) is None
+        assert await shelf.layer(artifact.sha256) is None
+
+
+async def test_callers_that_hang_up_leave_one_reader_and_the_next_one_gets_the_layer(
+    tmp_path: Path,
+) -> None:
+    content = payload(SIZE)
+    artifact = signed(content)
+    async with served(tmp_path) as (shelf, store, started):
+        store.import_from(artifact, lambda: io.BytesIO(content), lambda _: None)
+        with store._work_on(artifact):
+            for _ in range(5):
+                try:
+                    async with asyncio.timeout(0.01):
+                        await shelf.layer(artifact.sha256)
+                except TimeoutError:
+                    pass
+            assert started() == 1
+        assert await shelf.layer(artifact.sha256) == store.layer(artifact.sha256)
+
+
+async def test_a_layer_that_cannot_be_read_is_not_served(tmp_path: Path) -> None:
+    content = payload(SIZE)
+    artifact = signed(content)
+    async with served(tmp_path) as (shelf, store, _):
+        directory = store.import_from(artifact, lambda: io.BytesIO(content), lambda _: None)
+        (directory / artifact.pieces_root).unlink()
+        (directory / artifact.pieces_root).mkdir()
+        assert await shelf.layer(Sha256(artifact.sha256)) is None
