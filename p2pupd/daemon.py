@@ -39,6 +39,7 @@ from p2pupd.feeds.medium import read_offer
 from p2pupd.feeds.neighbours import NeighbourFeed
 from p2pupd.feeds.peer_client import PeerClient
 from p2pupd.feeds.stick import export_to
+from p2pupd.feeds.tuf_http import UplinkFeed
 from p2pupd.feeds.usb import UsbFeed
 from p2pupd.health.runner import HealthRunner, configured_probes
 from p2pupd.host.clock import Clock
@@ -143,6 +144,7 @@ class Daemon:
         self.manager = manager
         self._port = 0
         self._discoveries: list[Discovery] = []
+        self.uplink: UplinkFeed | None = None
 
     async def run(self) -> None:
         """Start everything in its order; run until cancelled."""
@@ -193,6 +195,14 @@ class Daemon:
 
     def _build(self) -> None:
         settings, fixed = self._settings, self._fixed
+        if settings.uplink.url:
+            self.uplink = UplinkFeed(
+                settings.uplink,
+                settings.trust,
+                settings.state_dir,
+                known=fixed.verifier.current_bundle,
+                on_change=lambda: self._announce(self._current()),
+            )
         watcher = InterfaceWatcher(settings.discovery)
         self.view = View(
             settings.discovery,
@@ -242,7 +252,8 @@ class Daemon:
             read_path=partial(read_offer, limits=settings.media),
             write_stick=export_to,
             neighbours=self.view.neighbours,
-            ask_neighbours=self.feed.check,
+            ask_neighbours=self._check,
+            uplink=self.uplink.state if self.uplink else None,
         )
         control = control_app(operations)
         app = peer_api.peer_app(self, settings.peer)
@@ -259,6 +270,7 @@ class Daemon:
             self.feed,
             UsbFeed(settings.media),
             DirectoryFeed(settings.media),
+            *([self.uplink] if self.uplink else []),
         ]
         for feed in feeds:
             tasks.supervise(type(feed).__name__, partial(feed.run, self))
@@ -303,6 +315,7 @@ class Daemon:
             port=self._port,
             bt_port=self._swarm.listen_port,
             version=__version__,
+            uplink=self._has_uplink(),
         )
 
     def bundle(self) -> tuple[ManifestDigest, bytes] | None:
@@ -318,8 +331,8 @@ class Daemon:
         return found.path if found is not None and found.verified else None
 
     def notified(self, notify: Notify, address: str) -> None:
-        """A neighbour's manifest changed."""
-        self.view.told(notify.id, notify.manifest, address, notify.port)
+        """A neighbour's manifest changed, or whether it has an uplink."""
+        self.view.told(notify.id, notify.manifest, address, notify.port, uplink=notify.uplink)
 
     # -- ourselves -------------------------------------------------------------------------------
 
@@ -330,15 +343,26 @@ class Daemon:
     def _announcement(self) -> Announcement:
         hello = self.hello()
         manifest = announced(ManifestDigest(hello.manifest))
-        return Announcement(hello.id, hello.realm, manifest, hello.role, hello.port, hello.bt_port)
+        return Announcement(
+            hello.id, hello.realm, manifest, hello.role, hello.port, hello.bt_port, hello.uplink
+        )
 
-    def _announce(self, manifest: ManifestDigest) -> None:
+    def _has_uplink(self) -> bool:
+        return self.uplink is not None and self.uplink.available
+
+    def _announce(self, manifest: ManifestDigest | None) -> None:
         for discovery in self._discoveries:
             discovery.announce(self._announcement())
-        self._tasks.start("notify", self._notify(manifest))
+        if manifest is not None:
+            self._tasks.start("notify", self._notify(manifest))
+
+    def _check(self) -> None:
+        self.feed.check()
+        if self.uplink is not None:
+            self.uplink.check()
 
     async def _notify(self, manifest: ManifestDigest) -> None:
-        notify = Notify(self._fixed.identity.id, manifest, self._port)
+        notify = Notify(self._fixed.identity.id, manifest, self._port, self._has_uplink())
         silent = await self._client.notify(self.view.neighbours(), notify)
         for each in silent:
             self.view.suspect(each)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,12 @@ class Served:
 
     url: str
     log: Path
+    process: subprocess.Popen[bytes]
+
+    def stop(self) -> None:
+        """It answers no more."""
+        self.process.terminate()
+        self.process.wait(10)
 
     def requests(self) -> list[str]:
         """`GET /metadata/timestamp.json 200` for each request so far."""
@@ -27,7 +34,7 @@ class Served:
 @contextmanager
 def served(repository: Path, listen: str = "127.0.0.1:0") -> Iterator[Served]:
     """`p2pupd repo serve` runs in the block."""
-    log = repository.with_name(f"{repository.name}.log")
+    log = repository.with_name(f"{repository.name}-{time.monotonic_ns()}.log")
     command = [sys.executable, "-m", "p2pupd", "repo", "serve", "--listen", listen]
     with open(log, "wb") as output:
         process = subprocess.Popen(
@@ -39,7 +46,7 @@ def served(repository: Path, listen: str = "127.0.0.1:0") -> Iterator[Served]:
     try:
         eventually_sync(lambda: " at http" in log.read_text() or process.poll() is not None, 30)
         assert process.poll() is None, log.read_text()
-        yield Served(log.read_text().split()[-1], log)
+        yield Served(log.read_text().split()[-1], log, process)
     finally:
         process.terminate()
         process.wait(10)

@@ -1,0 +1,383 @@
+"""Parts of a target from servers far away, good ones and others, over real sockets."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from p2pupd.errors import ConfigError, FetchError, SourceGone
+from p2pupd.feeds.allowance import Allowance
+from p2pupd.feeds.http_client import HttpClient
+from p2pupd.feeds.uplink_content import UplinkContent
+from p2pupd.feeds.uplink_settings import UplinkSettings
+from p2pupd.model.setting import Bytes, Seconds
+from tests.contents import layer_of, payload
+from tests.far_server import (
+    Behaviour,
+    Far,
+    Request,
+    answer,
+    certificate,
+    endless,
+    far,
+    part_of,
+    proxy,
+    silence,
+)
+from tests.serving import served
+from tests.sticks import layer_path, released, target_path, write_repository
+from tests.support import needs_tool
+
+CONTENT = payload(300_000)
+RELEASE = released(CONTENT)
+SETTINGS = UplinkSettings(stall_timeout=Seconds(5), retries=2)
+HASTY = replace(SETTINGS, stall_timeout=Seconds(0.2), retries=0)
+
+
+@dataclass
+class Line:
+    content: UplinkContent
+    allowance: Allowance
+    lost: list[SourceGone] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def line(
+    tmp_path: Path, url: str, settings: UplinkSettings = SETTINGS
+) -> AsyncIterator[Line]:
+    settings = replace(settings, url=url)
+    allowance = Allowance(settings, tmp_path / "months.json")
+    lost: list[SourceGone] = []
+    async with HttpClient(settings, allowance) as client:
+        yield Line(UplinkContent(client, settings, lost.append, lambda: 0.99), allowance, lost)
+
+
+@asynccontextmanager
+async def to(
+    tmp_path: Path, *script: Behaviour, settings: UplinkSettings = SETTINGS
+) -> AsyncIterator[tuple[Far, Line]]:
+    async with far(*script) as server, line(tmp_path, server.url, settings) as there:
+        yield server, there
+
+
+async def test_a_repository_that_is_served_gives_layers_and_any_part(tmp_path: Path) -> None:
+    shop = tmp_path / "a shop"
+    write_repository(shop, CONTENT)
+    odd = replace(RELEASE, target="gateway/a b/100%?#.img")
+    (shop / target_path(odd)).parent.mkdir()
+    (shop / target_path(odd)).write_bytes(CONTENT)
+    small = replace(SETTINGS, range=Bytes(16384))
+    with served(shop) as server:
+        async with line(tmp_path, server.url, small) as there:
+            content = there.content
+            assert await content.layer(RELEASE) is None
+            (shop / layer_path(RELEASE)).write_bytes(layer_of(CONTENT))
+            assert await content.layer(RELEASE) == layer_of(CONTENT)
+            assert await content.read(RELEASE, 0, 100) == CONTENT[:100]
+            assert await content.read(odd, 299_999, 1) == CONTENT[-1:]
+            assert await content.read(RELEASE, 70_000, 50_000) == CONTENT[70_000:120_000]
+            assert there.allowance.bytes_received == len(layer_of(CONTENT)) + 50_101
+        ranges = [row.split()[-1] for row in server.log.read_text().splitlines() if "=7" in row]
+        assert ranges == ["bytes=70000-86383"], "and three more"
+
+
+async def test_a_part_that_the_target_does_not_have_is_a_mistake_of_ours(tmp_path: Path) -> None:
+    async with to(tmp_path, part_of(CONTENT)) as (server, there):
+        for start, count in ((-1, 5), (0, 0), (299_999, 2)):
+            with pytest.raises(ValueError, match="has no"):
+                await there.content.read(RELEASE, start, count)
+        assert server.requests == []
+
+
+async def test_a_cut_connection_goes_on_after_the_bytes_that_came(tmp_path: Path) -> None:
+    script = (part_of(CONTENT, cut=70_000), part_of(CONTENT, cut=80_000), part_of(CONTENT))
+    async with to(tmp_path, *script, settings=replace(SETTINGS, retries=1)) as (server, there):
+        assert await there.content.read(RELEASE, 1000, 200_000) == CONTENT[1000:201_000]
+    asked = [request.part for request in server.requests]
+    assert asked == [(1000, 200_999), (71_000, 200_999), (151_000, 200_999)]
+    assert [request.headers.get("if-range") for request in server.requests] == [None, '"t"', '"t"']
+    assert there.allowance.bytes_received == 200_000
+
+
+async def test_a_file_that_changed_meanwhile_is_asked_for_without_the_old_tag(
+    tmp_path: Path,
+) -> None:
+    script = (part_of(CONTENT, cut=70_000), part_of(CONTENT, tag='"new"'))
+    async with to(tmp_path, *script) as (server, there):
+        assert await there.content.read(RELEASE, 5, 100_000) == CONTENT[5:100_005]
+    assert [each.headers.get("if-range") for each in server.requests] == [None, '"t"', None]
+
+
+async def test_a_server_without_ranges_helps_only_from_the_start(tmp_path: Path) -> None:
+    async with to(tmp_path, answer(CONTENT)) as (_, there):
+        assert await there.content.read(RELEASE, 0, 1000) == CONTENT[:1000]
+        with pytest.raises(FetchError, match="cannot send a part of a file") as caught:
+            await there.content.read(RELEASE, 1000, 1000)
+        assert not isinstance(caught.value, SourceGone)
+        assert there.lost == []
+
+
+async def test_a_server_without_ranges_that_is_cut_begins_anew(tmp_path: Path) -> None:
+    script = (answer(CONTENT[:90_000], length=300_000, ETag='"x"'), answer(CONTENT, ETag='"x"'))
+    async with to(tmp_path, *script) as (server, there):
+        assert await there.content.read(RELEASE, 0, 200_000) == CONTENT[:200_000]
+    assert server.requests[-1].part == (90_000, 199_999)
+
+
+def claims(where: str, length: int = 1000, body: int = 1000) -> Behaviour:
+    return answer(bytes(body), "206 Partial Content", length, Content_Range=where)
+
+
+@pytest.mark.parametrize(
+    ("behave", "says"),
+    [
+        (answer(status="404 Not Found"), "404 Not Found"),
+        (answer(status="403 Forbidden"), "403 Forbidden"),
+        (answer(status="416 Range Not Satisfiable"), "416"),
+        (answer(status="204 No Content"), "204"),
+        (answer(bytes(1000), "206 Partial Content"), "does not say which part"),
+        (claims("bytes 0-999/300000"), "another part was sent"),
+        (claims("bytes 1001-1999/300000"), "another part was sent"),
+        (claims("bytes 1000-2000/300000", 1001, 1001), "another part was sent"),
+        (claims("bytes 1000-999/300000", 0, 0), "another part was sent"),
+        (claims("bytes 1000-1999/300001"), "300001 bytes, which is not what was signed"),
+        (claims("bytes 1000-1999/300000", 2000, 2000), "contradicts itself"),
+        (claims("pages 1-2/3"), "does not say which part"),
+        (part_of(CONTENT, shift=-1000), "another part was sent"),
+        (
+            answer(
+                bytes(1000),
+                Content_Range="bytes 1000-1999/*",
+                Content_Encoding="gzip",
+                status="206 P",
+            ),
+            "is sent in an encoding",
+        ),
+    ],
+)
+async def test_a_server_that_lies_or_refuses_is_asked_once(
+    tmp_path: Path, behave: Behaviour, says: str
+) -> None:
+    async with to(tmp_path, behave) as (server, there):
+        with pytest.raises(FetchError, match=says) as caught:
+            await there.content.read(RELEASE, 1000, 1000)
+        assert type(caught.value) is FetchError
+        assert len(server.requests) == 1
+
+
+async def test_a_whole_file_of_another_length_is_refused(tmp_path: Path) -> None:
+    async with to(tmp_path, answer(CONTENT + b"0")) as (_, there):
+        with pytest.raises(FetchError, match="has 300001 bytes"):
+            await there.content.read(RELEASE, 0, 1000)
+
+
+async def test_of_an_endless_body_only_what_was_asked_for_is_read(tmp_path: Path) -> None:
+    body = endless("206 Partial Content", Content_Range="bytes 1000-1999/*")
+    async with to(tmp_path, body) as (_, there):
+        assert await there.content.read(RELEASE, 1000, 1000) == bytes(1000)
+        assert there.allowance.bytes_received == 1000
+    async with to(tmp_path, endless()) as (_, there):
+        with pytest.raises(FetchError, match="more than 608 bytes"):
+            await there.content.layer(RELEASE)
+
+
+@pytest.mark.parametrize("layer", [b"", layer_of(CONTENT)[:-1]])
+async def test_a_layer_of_another_length_is_refused(tmp_path: Path, layer: bytes) -> None:
+    async with to(tmp_path, answer(layer)) as (_, there):
+        with pytest.raises(FetchError, match="is not 608 bytes long"):
+            await there.content.layer(RELEASE)
+
+
+async def nothing(_: Request, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 206 P\r\nContent-Range: bytes 1000-1999/300000\r\n")
+    writer.write(b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        answer(status="503 Busy"),
+        answer(status="429 Slower"),
+        silence,
+        answer(status="206 P", length=1000, Content_Range="bytes 1000-1999/300000"),
+        nothing,
+    ],
+)
+async def test_a_line_that_stays_down_is_given_up(tmp_path: Path, behave: Behaviour) -> None:
+    async with to(tmp_path, behave, settings=HASTY) as (_, there):
+        with pytest.raises(SourceGone) as caught:
+            await there.content.read(RELEASE, 1000, 1000)
+        assert caught.value.reason == "uplink-down"
+        assert there.lost == [caught.value]
+
+
+async def test_a_passing_failure_is_waited_for(tmp_path: Path) -> None:
+    script = (answer(status="503 Busy"), answer(status="500 Oops"), part_of(CONTENT))
+    async with to(tmp_path, *script) as (_, there):
+        began = time.monotonic()
+        assert await there.content.read(RELEASE, 0, 10) == CONTENT[:10]
+        assert time.monotonic() - began > 2
+        assert there.lost == []
+
+
+async def test_where_nobody_listens_the_line_is_down(tmp_path: Path) -> None:
+    async with far(silence) as server:
+        url = server.url
+    async with line(tmp_path, url, HASTY) as there:
+        with pytest.raises(SourceGone, match="does not answer"):
+            await there.content.read(RELEASE, 0, 10)
+        with pytest.raises(SourceGone, match="does not answer"):
+            await there.content.layer(RELEASE)
+
+
+async def test_a_drip_is_too_slow(tmp_path: Path) -> None:
+    async def drip(_: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 206 P\r\nContent-Range: bytes 0-99/300000\r\n")
+        writer.write(b"Content-Length: 100\r\n\r\n")
+        for number in range(20):
+            asyncio.get_running_loop().call_later(number / 10, writer.write, b"x")
+        await writer.wait_closed()
+
+    patient = replace(HASTY, stall_timeout=Seconds(0.5))
+    async with to(tmp_path, drip, settings=patient) as (_, there):
+        with pytest.raises(SourceGone, match="too slow"):
+            await there.content.read(RELEASE, 0, 100)
+
+
+# -- limits ----------------------------------------------------------------------------------------
+
+
+async def test_a_used_up_month_ends_a_read_and_says_so(tmp_path: Path) -> None:
+    limited = replace(SETTINGS, monthly=Bytes(100_000))
+    async with to(tmp_path, part_of(CONTENT), settings=limited) as (server, there):
+        with pytest.raises(SourceGone, match=r"100000 bytes of .* are used up") as caught:
+            await there.content.read(RELEASE, 0, 300_000)
+        assert there.lost == [caught.value]
+        assert 100_000 <= there.allowance.bytes_received <= 100_000 + 2 * 65536
+        with pytest.raises(SourceGone, match="used up"):
+            await there.content.layer(RELEASE)
+        assert len(server.requests) == 1
+
+
+async def test_outside_of_its_hours_nothing_is_asked_for(tmp_path: Path) -> None:
+    now = time.localtime()
+    hour = (now.tm_hour + 2) % 24
+    closed = replace(SETTINGS, hours=(f"{hour:02}:00-{hour:02}:01",))
+    async with to(tmp_path, part_of(CONTENT), settings=closed) as (server, there):
+        with pytest.raises(SourceGone, match="outside of its hours"):
+            await there.content.read(RELEASE, 0, 10)
+        assert server.requests == []
+
+
+async def test_a_rate_is_kept_and_its_change_counts_at_once(tmp_path: Path) -> None:
+    slow = replace(SETTINGS, rate=Bytes(128 * 1024))
+    async with to(tmp_path, part_of(CONTENT), settings=slow) as (_, there):
+        began = time.monotonic()
+        assert await there.content.read(RELEASE, 0, 262_144) == CONTENT[:262_144]
+        assert 0.9 < time.monotonic() - began < 5
+        there.allowance.apply(SETTINGS)
+        began = time.monotonic()
+        await there.content.read(RELEASE, 0, 300_000)
+        assert time.monotonic() - began < 1
+
+
+# -- the way there ---------------------------------------------------------------------------------
+
+
+def redirect(where: Callable[[], str], status: str = "302 Found") -> Behaviour:
+    async def behave(request: Request, writer: asyncio.StreamWriter) -> None:
+        await answer(status=status, Location=where())(request, writer)
+
+    return behave
+
+
+async def test_redirects_are_followed_but_not_for_ever(tmp_path: Path) -> None:
+    async with (
+        far(part_of(CONTENT)) as other,
+        to(tmp_path, redirect(lambda: "/moved"), redirect(lambda: f"{other.url}/x")) as (_, there),
+    ):
+        assert await there.content.read(RELEASE, 7, 10) == CONTENT[7:17]
+        assert other.requests[0].path == "/far/x"
+        assert other.requests[0].part == (7, 16)
+    async with to(tmp_path, redirect(lambda: "/round")) as (server, there):
+        with pytest.raises(FetchError, match="more than 5 redirects"):
+            await there.content.read(RELEASE, 0, 10)
+        assert len(server.requests) == 6
+
+
+@pytest.mark.parametrize("where", ["ftp://127.0.0.1/x", "file:///etc/passwd", "http:///x"])
+async def test_a_redirect_leads_to_http_only(tmp_path: Path, where: str) -> None:
+    async with to(tmp_path, redirect(lambda: where), settings=HASTY) as (_, there):
+        with pytest.raises(FetchError):
+            await there.content.read(RELEASE, 0, 10)
+
+
+@needs_tool("openssl")
+async def test_tls_is_verified_and_never_left(tmp_path: Path) -> None:
+    cert, context = certificate(tmp_path)
+    async with far(part_of(CONTENT)) as plain:
+        script = (part_of(CONTENT), redirect(lambda: plain.url))
+        async with far(*script, tls=context) as server:
+            async with line(tmp_path, server.url, HASTY) as there:
+                with pytest.raises(SourceGone, match="certificate"):
+                    await there.content.read(RELEASE, 0, 10)
+            async with line(tmp_path, server.url, replace(HASTY, ca_file=cert)) as there:
+                assert await there.content.read(RELEASE, 0, 10) == CONTENT[:10]
+                with pytest.raises(FetchError, match="not followed"):
+                    await there.content.read(RELEASE, 0, 10)
+        assert plain.requests == []
+
+
+async def test_certificates_that_cannot_be_read_are_a_mistake_of_the_configuration(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "rubbish").write_text("no certificate")
+    for name in ("none", "rubbish"):
+        with pytest.raises(ConfigError, match="ca_file"):
+            async with line(tmp_path, "https://x/", replace(HASTY, ca_file=tmp_path / name)):
+                pass
+
+
+@needs_tool("openssl")
+async def test_a_proxy_is_gone_through(tmp_path: Path) -> None:
+    cert, context = certificate(tmp_path)
+    async with (
+        proxy() as (address, lines),
+        far(part_of(CONTENT)) as plain,
+        far(part_of(CONTENT), tls=context) as secret,
+    ):
+        through = replace(SETTINGS, proxy=address, ca_file=cert)
+        for server in (plain, secret):
+            async with line(tmp_path, server.url, through) as there:
+                assert await there.content.read(RELEASE, 3, 10) == CONTENT[3:13]
+    assert lines[0].startswith(f"GET http://127.0.0.1:{plain.port}/far/targets/")
+    assert lines[1].startswith(f"CONNECT 127.0.0.1:{secret.port} ")
+
+
+@pytest.mark.parametrize("heeded", [True, False])
+async def test_the_environments_proxy_is_taken_only_where_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heeded: bool
+) -> None:
+    async with proxy() as (address, lines), far(part_of(CONTENT)) as server:
+        monkeypatch.setenv("http_proxy", address)
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        settings = replace(SETTINGS, proxy_from_environment=heeded)
+        async with line(tmp_path, server.url, settings) as there:
+            assert await there.content.read(RELEASE, 3, 10) == CONTENT[3:13]
+        assert bool(lines) is heeded
+
+
+async def test_credentials_are_sent_and_never_shown(tmp_path: Path) -> None:
+    async with far(part_of(CONTENT), answer(status="404 Not Found")) as server:
+        url = server.url.replace("http://", "http://acme:secret@")
+        async with line(tmp_path, url) as there:
+            await there.content.read(RELEASE, 0, 10)
+            assert server.requests[0].headers["authorization"].startswith("Basic ")
+            with pytest.raises(FetchError) as caught:
+                await there.content.read(RELEASE, 0, 10)
+            assert "secret" not in str(caught.value)
