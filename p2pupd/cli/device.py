@@ -57,7 +57,7 @@ def peers(client_of: Callable[[], ControlClient], as_json: bool, watch: bool) ->
 @click.command(epilog="Example: p2pupd check")
 @device_options
 def check(client_of: Callable[[], ControlClient]) -> None:
-    """Ask sticks and neighbours again, now, whether there is a release."""
+    """Ask neighbours and the uplink again, now, whether there is a release."""
     click.echo(client_of().post("/v1/check")["said"])
 
 

@@ -95,7 +95,11 @@ class Operations:
         """Ask every source again."""
         self._ask_neighbours()
         self._engine.reconsider()
-        return "asked every neighbour; see `p2pupd status`"
+        return (
+            "asked every neighbour and the uplink; see `p2pupd status`"
+            if self._uplink
+            else "asked every neighbour; see `p2pupd status`"
+        )
 
     async def approve(self, release: int | None, again: bool) -> str:
         """Consent to an installation."""
