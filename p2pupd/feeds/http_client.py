@@ -52,6 +52,7 @@ class HttpClient:
         self._settings = settings
         self.allowance = allowance
         self._base = URL(settings.url.rstrip("/") + "/", encoded=True)
+        self._places = asyncio.Semaphore(CONNECTIONS)
 
     async def __aenter__(self) -> Self:
         """Raises ConfigError when the certificates cannot be read."""
@@ -63,7 +64,7 @@ class HttpClient:
                 ssl=await asyncio.to_thread(_verifying, settings),
             ),
             timeout=aiohttp.ClientTimeout(
-                total=None, connect=settings.connect_timeout, sock_read=settings.stall_timeout
+                total=None, sock_connect=settings.connect_timeout, sock_read=settings.stall_timeout
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=HEADERS,
@@ -91,12 +92,17 @@ class HttpClient:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The answer to a GET of `path`, quoted and relative, all within `seconds`.
 
-        Raises SourceGone while the uplink is closed, PassingError, or FetchError.
+        The time begins when there is a free connection. Raises SourceGone while the uplink is
+        closed, PassingError, or FetchError.
         """
         self.allowance.check()
         shown = self.shown(path)
         try:
-            async with asyncio.timeout(seconds), self._followed(self._url(path), headers) as answer:
+            async with (
+                self._places,
+                asyncio.timeout(seconds),
+                self._followed(self._url(path), headers) as answer,
+            ):
                 yield answer
         except aiohttp.ClientResponseError as error:
             raise PassingError(f"{shown}: {error.status} {error.message}") from error

@@ -285,6 +285,18 @@ async def test_a_rate_is_kept_and_its_change_counts_at_once(tmp_path: Path) -> N
         assert time.monotonic() - began < 1
 
 
+async def test_waiting_for_the_rate_is_no_stall(tmp_path: Path) -> None:
+    slow = replace(SETTINGS, rate=Bytes(128 * 1024), stall_timeout=Seconds(0.2), retries=0)
+    async with to(tmp_path, part_of(CONTENT), settings=slow) as (server, there):
+        async with asyncio.TaskGroup() as group:
+            parts = [
+                group.create_task(there.content.read(RELEASE, start, 20_000))
+                for start in range(0, 300_000, 20_000)
+            ]
+        assert b"".join(each.result() for each in parts) == CONTENT
+        assert len(server.requests) == len(parts)
+
+
 # -- the way there ---------------------------------------------------------------------------------
 
 
