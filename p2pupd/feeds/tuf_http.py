@@ -78,7 +78,8 @@ class UplinkFeed:
         self._wake.set()
 
     def check(self) -> None:
-        """Ask for news now, at an operator's wish."""
+        """Forget what was offered before and ask now, at an operator's wish."""
+        self._bundle = None
         self._due = 0.0
         self._wake.set()
 

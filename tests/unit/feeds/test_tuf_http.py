@@ -2,70 +2,31 @@
 
 import asyncio
 import json
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from p2pupd.errors import FetchError, SourceGone, UpdateError
-from p2pupd.feeds.tuf_http import UplinkFeed, ask_once, without_credentials
-from p2pupd.feeds.uplink_settings import UplinkSettings
+from p2pupd.feeds.tuf_http import ask_once, without_credentials
 from p2pupd.model.setting import Bytes, Seconds
-from p2pupd.trust.settings import TrustSettings
 from p2pupd.wire import bundle as wire
-from tests.contents import payload
 from tests.far_server import Behaviour, Far, Request, answer, far, part_of, silence
 from tests.publishing import Device, Publisher
-from tests.serving import Served, served
-from tests.sticks import Heard, metadata, released, signed, write_repository
-from tests.support import eventually, running
-
-LIMITS = TrustSettings()
-SETTINGS = UplinkSettings(interval=Seconds(3600), stall_timeout=Seconds(5), retries=0)
-CONTENT = payload(100_000)
-NEWS = ["GET /metadata/timestamp.json 200"]
-NO_NEWS = ["GET /metadata/timestamp.json 304"]
-
-
-@dataclass
-class Rig:
-    """A feed, what it was heard to say, and the `available` of each change."""
-
-    feed: UplinkFeed
-    heard: Heard = field(default_factory=Heard)
-    changes: list[bool] = field(default_factory=list)
-
-    @property
-    def bundles(self) -> list[dict[str, bytes]]:
-        return [dict(wire.decode(offer.bundle).files) for offer in self.heard.offers]
-
-
-def a_rig(state: Path, url: str, settings: UplinkSettings = SETTINGS, **others: Any) -> Rig:
-    state.mkdir(exist_ok=True)
-    changes: list[bool] = []
-    feed = UplinkFeed(
-        replace(settings, url=url),
-        LIMITS,
-        state,
-        on_change=lambda: changes.append(feed.available),
-        chance=lambda: 0.99,
-        **others,
-    )
-    return Rig(feed, changes=changes)
-
-
-@asynccontextmanager
-async def following(
-    state: Path, url: str, settings: UplinkSettings = SETTINGS, **others: Any
-) -> AsyncIterator[Rig]:
-    rig = a_rig(state, url, settings, **others)
-    async with running(rig.feed.run(rig.heard)):
-        yield rig
+from tests.serving import served
+from tests.sticks import metadata, released, signed, write_repository
+from tests.support import eventually
+from tests.uplink_rig import (
+    CONTENT,
+    FIRST,
+    LIMITS,
+    NEWS,
+    NO_NEWS,
+    SETTINGS,
+    asked,
+    everything,
+    following,
+)
 
 
 @pytest.fixture
@@ -74,36 +35,28 @@ def shop(tmp_path: Path) -> Path:
     return tmp_path / "shop"
 
 
-async def asked(server: Served, *rows: list[str]) -> None:
-    """These are all requests so far."""
-    wanted = [each for row in rows for each in row]
-    await eventually(lambda: len(server.requests()) >= len(wanted))
-    assert server.requests() == wanted
-
-
-def everything(*roots: str, version: int = 1) -> list[str]:
-    """Requests that bring what the timestamp names."""
-    there = [f"GET /metadata/{name} 200" for name in roots]
-    below = ("snapshot", "targets")
-    files = [f"{version}.{below[0]}.json", "3.gateway.json", f"{version}.{below[1]}.json"]
-    return there + [f"GET /metadata/{name} 200" for name in files]
-
-
-FIRST = [*NEWS, "GET /metadata/1.root.json 200", "GET /metadata/2.root.json 404", *everything()]
-
-
 async def test_a_repository_is_offered_once_and_then_asked_with_one_request(
     shop: Path, tmp_path: Path
 ) -> None:
+    often = replace(SETTINGS, interval=Seconds(0.05))
     with served(shop) as server:
-        async with following(tmp_path / "state", server.url) as rig:
+        async with following(tmp_path / "state", server.url, often) as rig:
             await eventually(lambda: rig.heard.offers)
             assert rig.bundles == [metadata()]
             assert rig.heard.offers[0].source == f"uplink:{server.url}"
-            await asked(server, FIRST)
-            rig.feed.check()
-            await asked(server, FIRST, NO_NEWS)
+            await eventually(lambda: len(server.requests()) >= len(FIRST) + 3)
+            assert server.requests()[: len(FIRST) + 3] == FIRST + 3 * NO_NEWS
             assert len(rig.heard.offers) == 1
+            assert rig.changes == [True]
+
+
+async def test_an_operators_check_asks_and_offers_again(shop: Path, tmp_path: Path) -> None:
+    with served(shop) as server:
+        async with following(tmp_path / "state", server.url) as rig:
+            await eventually(lambda: rig.heard.offers)
+            rig.feed.check()
+            await eventually(lambda: len(rig.heard.offers) == 2)
+            await asked(server, FIRST, NO_NEWS)
             assert rig.changes == [True]
 
 
@@ -287,16 +240,17 @@ async def test_more_metadata_than_a_bundle_holds_is_no_offer(tmp_path: Path) -> 
 
 
 async def test_a_server_without_tags_is_compared_by_content(tmp_path: Path) -> None:
+    often = replace(SETTINGS, interval=Seconds(0.05))
     async with (
         far(serving(metadata())) as server,
-        following(tmp_path / "state", server.url) as rig,
+        following(tmp_path / "state", server.url, often) as rig,
     ):
         await eventually(lambda: rig.heard.offers)
         before = len(server.requests)
-        rig.feed.check()
-        await eventually(lambda: len(server.requests) == before + 1)
-        rig.feed.check()
-        await eventually(lambda: len(server.requests) == before + 2)
+        await eventually(lambda: len(server.requests) > before + 2)
+        assert {request.path for request in server.requests[before:]} == {
+            "/far/metadata/timestamp.json"
+        }
         assert len(rig.heard.offers) == 1
 
 
@@ -309,74 +263,6 @@ async def test_a_failure_is_tried_again_ever_more_rarely(tmp_path: Path) -> None
         state = rig.feed.state()
         assert state["next"] - state["since"] > 2
         assert rig.changes == []
-
-
-# -- limits ----------------------------------------------------------------------------------------
-
-
-class Wall:
-    """A wall clock that the test sets."""
-
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def closed_hours(wall: Callable[[], float]) -> tuple[str, ...]:
-    """One minute, two hours from now."""
-    hour = (datetime.fromtimestamp(wall(), UTC).astimezone().hour + 2) % 24
-    return (f"{hour:02}:00-{hour:02}:01",)
-
-
-async def test_limits_change_without_a_restart(shop: Path, tmp_path: Path) -> None:
-    wall = Wall()
-    with served(shop) as server:
-        async with following(tmp_path / "state", server.url, wall=wall) as rig:
-            await eventually(lambda: rig.heard.offers)
-            source = rig.feed.source
-            rig.feed.apply(replace(SETTINGS, hours=closed_hours(wall)))
-            await eventually(lambda: rig.heard.gone == [source])
-            state = rig.feed.state()
-            assert "outside of its hours" in state["error"]
-            assert (state["hours_open"], state["available"], state["next"]) == (False, False, None)
-            rig.feed.apply(replace(SETTINGS, monthly=Bytes(1)))
-            await eventually(lambda: "used up" in rig.feed.state()["error"])
-            await asked(server, FIRST)
-            rig.feed.apply(SETTINGS)
-            await eventually(lambda: len(rig.heard.offers) == 2)
-            assert rig.feed.state()["error"] == ""
-            assert rig.changes == [True, False, True]
-
-
-async def test_the_line_opens_by_itself_when_its_hour_comes(shop: Path, tmp_path: Path) -> None:
-    start = 1_800_000_059.0 - 1_800_000_000 % 60
-    opens = datetime.fromtimestamp(start + 1, UTC).astimezone()
-    settings = replace(SETTINGS, hours=(f"{opens:%H:%M}-{(opens.hour + 1) % 24:02}:{opens:%M}",))
-    began = time.monotonic()
-
-    def wall() -> float:
-        return start + time.monotonic() - began
-
-    with served(shop) as server:
-        async with following(tmp_path / "state", server.url, settings, wall=wall) as rig:
-            await eventually(lambda: "outside" in rig.feed.state()["error"])
-            await eventually(lambda: rig.heard.offers)
-            assert wall() >= start + 1
-
-
-async def test_the_months_count_outlives_a_restart(shop: Path, tmp_path: Path) -> None:
-    used = sum(map(len, metadata().values()))
-    settings = replace(SETTINGS, monthly=Bytes(used))
-    with served(shop) as server:
-        async with following(tmp_path / "state", server.url, settings) as rig:
-            await eventually(lambda: rig.heard.gone)
-            assert rig.feed.bytes_received == rig.feed.state()["month_bytes"] == used
-        async with following(tmp_path / "state", server.url, settings) as rig:
-            await eventually(lambda: "used up" in rig.feed.state()["error"])
-            assert (rig.feed.bytes_received, rig.feed.state()["month_bytes"]) == (0, used)
-        await asked(server, FIRST)
 
 
 async def test_its_state_is_plain_and_without_credentials(shop: Path, tmp_path: Path) -> None:
