@@ -144,7 +144,6 @@ class Daemon:
         self.manager = manager
         self._port = 0
         self._discoveries: list[Discovery] = []
-        self.uplink: UplinkFeed | None = None
 
     async def run(self) -> None:
         """Start everything in its order; run until cancelled."""
@@ -195,14 +194,13 @@ class Daemon:
 
     def _build(self) -> None:
         settings, fixed = self._settings, self._fixed
-        if settings.uplink.url:
-            self.uplink = UplinkFeed(
-                settings.uplink,
-                settings.trust,
-                settings.state_dir,
-                known=fixed.verifier.current_bundle,
-                on_change=lambda: self._announce(self._current()),
-            )
+        self.uplink = UplinkFeed(
+            settings.uplink,
+            settings.trust,
+            settings.state_dir,
+            known=fixed.verifier.current_bundle,
+            on_change=lambda: self._announce(self._current()),
+        )
         watcher = InterfaceWatcher(settings.discovery)
         self.view = View(
             settings.discovery,
@@ -253,7 +251,7 @@ class Daemon:
             write_stick=export_to,
             neighbours=self.view.neighbours,
             ask_neighbours=self._check,
-            uplink=self.uplink.state if self.uplink else None,
+            uplink=self.uplink.state,
         )
         control = control_app(operations)
         app = peer_api.peer_app(self, settings.peer)
@@ -270,7 +268,7 @@ class Daemon:
             self.feed,
             UsbFeed(settings.media),
             DirectoryFeed(settings.media),
-            *([self.uplink] if self.uplink else []),
+            self.uplink,
         ]
         for feed in feeds:
             tasks.supervise(type(feed).__name__, partial(feed.run, self))
@@ -315,7 +313,7 @@ class Daemon:
             port=self._port,
             bt_port=self._swarm.listen_port,
             version=__version__,
-            uplink=self._has_uplink(),
+            uplink=self.uplink.available,
         )
 
     def bundle(self) -> tuple[ManifestDigest, bytes] | None:
@@ -347,9 +345,6 @@ class Daemon:
             hello.id, hello.realm, manifest, hello.role, hello.port, hello.bt_port, hello.uplink
         )
 
-    def _has_uplink(self) -> bool:
-        return self.uplink is not None and self.uplink.available
-
     def _announce(self, manifest: ManifestDigest | None) -> None:
         for discovery in self._discoveries:
             discovery.announce(self._announcement())
@@ -358,11 +353,10 @@ class Daemon:
 
     def _check(self) -> None:
         self.feed.check()
-        if self.uplink is not None:
-            self.uplink.check()
+        self.uplink.check()
 
     async def _notify(self, manifest: ManifestDigest) -> None:
-        notify = Notify(self._fixed.identity.id, manifest, self._port, self._has_uplink())
+        notify = Notify(self._fixed.identity.id, manifest, self._port, self.uplink.available)
         silent = await self._client.notify(self.view.neighbours(), notify)
         for each in silent:
             self.view.suspect(each)

@@ -32,6 +32,12 @@ class Rig:
     changes: list[bool] = field(default_factory=list)
 
     @property
+    def state(self) -> dict[str, Any]:
+        state = self.feed.state()
+        assert state is not None
+        return state
+
+    @property
     def bundles(self) -> list[dict[str, bytes]]:
         return [dict(wire.decode(offer.bundle).files) for offer in self.heard.offers]
 

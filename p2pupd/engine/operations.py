@@ -44,9 +44,9 @@ class Operations:
         write_stick: WriteStick,
         neighbours: Callable[[], Iterable[Neighbour]],
         ask_neighbours: Callable[[], None],
-        uplink: Callable[[], Json] | None = None,
+        uplink: Callable[[], Json | None],
     ) -> None:
-        """`uplink` tells the state of the uplink, where the device has one."""
+        """`uplink` tells the state of the uplink, None where the device has none."""
         self._engine = engine
         self._parts = parts
         self._settings = settings
@@ -66,7 +66,7 @@ class Operations:
         return picture | {
             "neighbours": len(list(self._neighbours())),
             "sources": engine.sources.listing(),
-            "uplink": self._uplink() if self._uplink else None,
+            "uplink": self._uplink(),
         }
 
     async def peers(self) -> list[Json]:
@@ -95,11 +95,7 @@ class Operations:
         """Ask every source again."""
         self._ask_neighbours()
         self._engine.reconsider()
-        return (
-            "asked every neighbour and the uplink; see `p2pupd status`"
-            if self._uplink
-            else "asked every neighbour; see `p2pupd status`"
-        )
+        return "asked every neighbour, and the uplink if there is one; see `p2pupd status`"
 
     async def approve(self, release: int | None, again: bool) -> str:
         """Consent to an installation."""

@@ -37,7 +37,8 @@ SEEN_LIMIT: Final = 4096
 
 
 class UplinkFeed:
-    """A Feed. `on_change` is called, on the event loop, whenever `available` changes."""
+    """A Feed; without a `url` it does nothing. `on_change` is called, on the event loop, whenever
+    `available` changes."""
 
     def __init__(
         self,
@@ -83,8 +84,13 @@ class UplinkFeed:
         self._due = 0.0
         self._wake.set()
 
-    def state(self) -> dict[str, Any]:
-        """For `p2pupd status`. `since` and `next` are Unix seconds; `next` is None while closed."""
+    def state(self) -> dict[str, Any] | None:
+        """For `p2pupd status`; None without a `url`.
+
+        `since` and `next` are Unix seconds; `next` is None while closed.
+        """
+        if not self._settings.url:
+            return None
         allowance = self._allowance
         closed = allowance.closed()
         left = max(0.0, self._due - asyncio.get_running_loop().time())
@@ -105,6 +111,8 @@ class UplinkFeed:
 
     async def run(self, listener: FeedListener) -> None:
         """See Feed. Raises ConfigError when `ca_file` cannot be read."""
+        if not self._settings.url:
+            await asyncio.Event().wait()
         await asyncio.to_thread(self._allowance.load)
         seen = Seen(self._state_dir / SEEN_FILE, self._shown)
         try:

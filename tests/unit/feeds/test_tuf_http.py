@@ -144,7 +144,7 @@ async def test_a_line_that_was_down_is_offered_again_though_nothing_is_new(
             server.stop()
             await eventually(lambda: rig.heard.gone == [f"uplink:{url}"])
             assert not rig.feed.available
-            state = rig.feed.state()
+            state = rig.state
             assert "does not answer" in state["error"]
             assert state["next"] is not None
             with served(shop, place):
@@ -193,8 +193,8 @@ def serving(files: dict[str, bytes], **changes: Behaviour) -> Behaviour:
 
 async def refused(tmp_path: Path, behave: Behaviour, says: str) -> Far:
     async with far(behave) as server, following(tmp_path / "state", server.url) as rig:
-        await eventually(lambda: rig.feed.state()["error"])
-        assert says in rig.feed.state()["error"]
+        await eventually(lambda: rig.state["error"])
+        assert says in rig.state["error"]
         assert rig.heard.offers == []
         assert not rig.feed.available
     return server
@@ -260,7 +260,7 @@ async def test_a_failure_is_tried_again_ever_more_rarely(tmp_path: Path) -> None
         following(tmp_path / "state", server.url) as rig,
     ):
         await eventually(lambda: len(server.requests) == 3)
-        state = rig.feed.state()
+        state = rig.state
         assert state["next"] - state["since"] > 2
         assert rig.changes == []
 
@@ -271,7 +271,7 @@ async def test_its_state_is_plain_and_without_credentials(shop: Path, tmp_path: 
         settings = replace(SETTINGS, rate=Bytes(1 << 20), monthly=Bytes(1 << 30))
         async with following(tmp_path / "state", url, settings) as rig:
             await eventually(lambda: rig.heard.offers)
-            state = json.loads(json.dumps(rig.feed.state()))
+            state = json.loads(json.dumps(rig.state))
             assert (state["url"], state["available"]) == (server.url, True)
             assert (state["rate"], state["monthly"], state["hours"]) == (1 << 20, 1 << 30, [])
             assert "secret" not in json.dumps(state) + rig.heard.offers[0].source
@@ -299,3 +299,10 @@ async def test_doctor_asks_once(shop: Path, tmp_path: Path) -> None:
             await ask_once(replace(settings, url=f"{server.url}/none"), LIMITS, tmp_path)
     with pytest.raises(UpdateError):
         await ask_once(settings, LIMITS, tmp_path)
+
+
+async def test_without_an_address_there_is_no_uplink(tmp_path: Path) -> None:
+    async with following(tmp_path / "state", "") as rig:
+        rig.feed.check()
+        assert rig.feed.state() is None
+        assert not rig.feed.available
