@@ -2,66 +2,26 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from p2pupd.errors import ConfigError, FetchError, SourceGone
-from p2pupd.feeds.allowance import Allowance
-from p2pupd.feeds.http_client import HttpClient
-from p2pupd.feeds.uplink_content import UplinkContent
-from p2pupd.feeds.uplink_settings import UplinkSettings
+from p2pupd.errors import FetchError, SourceGone
 from p2pupd.model.setting import Bytes, Seconds
-from tests.contents import layer_of, payload
+from tests.contents import layer_of
 from tests.far_server import (
     Behaviour,
-    Far,
     Request,
     answer,
-    certificate,
     endless,
     far,
     part_of,
-    proxy,
     silence,
 )
 from tests.serving import served
-from tests.sticks import layer_path, released, target_path, write_repository
-from tests.support import needs_tool
-
-CONTENT = payload(300_000)
-RELEASE = released(CONTENT)
-SETTINGS = UplinkSettings(stall_timeout=Seconds(5), retries=2)
-HASTY = replace(SETTINGS, stall_timeout=Seconds(0.2), retries=0)
-
-
-@dataclass
-class Line:
-    content: UplinkContent
-    allowance: Allowance
-    lost: list[SourceGone] = field(default_factory=list)
-
-
-@asynccontextmanager
-async def line(
-    tmp_path: Path, url: str, settings: UplinkSettings = SETTINGS
-) -> AsyncIterator[Line]:
-    settings = replace(settings, url=url)
-    allowance = Allowance(settings, tmp_path / "months.json")
-    lost: list[SourceGone] = []
-    async with HttpClient(settings, allowance) as client:
-        yield Line(UplinkContent(client, settings, lost.append, lambda: 0.99), allowance, lost)
-
-
-@asynccontextmanager
-async def to(
-    tmp_path: Path, *script: Behaviour, settings: UplinkSettings = SETTINGS
-) -> AsyncIterator[tuple[Far, Line]]:
-    async with far(*script) as server, line(tmp_path, server.url, settings) as there:
-        yield server, there
+from tests.sticks import layer_path, target_path, write_repository
+from tests.uplink_line import CONTENT, HASTY, RELEASE, SETTINGS, line, to
 
 
 async def test_a_repository_that_is_served_gives_layers_and_any_part(tmp_path: Path) -> None:
@@ -295,101 +255,3 @@ async def test_waiting_for_the_rate_is_no_stall(tmp_path: Path) -> None:
             ]
         assert b"".join(each.result() for each in parts) == CONTENT
         assert len(server.requests) == len(parts)
-
-
-# -- the way there ---------------------------------------------------------------------------------
-
-
-def redirect(where: Callable[[], str], status: str = "302 Found") -> Behaviour:
-    async def behave(request: Request, writer: asyncio.StreamWriter) -> None:
-        await answer(status=status, Location=where())(request, writer)
-
-    return behave
-
-
-async def test_redirects_are_followed_but_not_for_ever(tmp_path: Path) -> None:
-    async with (
-        far(part_of(CONTENT)) as other,
-        to(tmp_path, redirect(lambda: "/moved"), redirect(lambda: f"{other.url}/x")) as (_, there),
-    ):
-        assert await there.content.read(RELEASE, 7, 10) == CONTENT[7:17]
-        assert other.requests[0].path == "/far/x"
-        assert other.requests[0].part == (7, 16)
-    async with to(tmp_path, redirect(lambda: "/round")) as (server, there):
-        with pytest.raises(FetchError, match="more than 5 redirects"):
-            await there.content.read(RELEASE, 0, 10)
-        assert len(server.requests) == 6
-
-
-@pytest.mark.parametrize("where", ["ftp://127.0.0.1/x", "file:///etc/passwd", "http:///x"])
-async def test_a_redirect_leads_to_http_only(tmp_path: Path, where: str) -> None:
-    async with to(tmp_path, redirect(lambda: where), settings=HASTY) as (_, there):
-        with pytest.raises(FetchError):
-            await there.content.read(RELEASE, 0, 10)
-
-
-@needs_tool("openssl")
-async def test_tls_is_verified_and_never_left(tmp_path: Path) -> None:
-    cert, context = certificate(tmp_path)
-    async with far(part_of(CONTENT)) as plain:
-        script = (part_of(CONTENT), redirect(lambda: plain.url))
-        async with far(*script, tls=context) as server:
-            async with line(tmp_path, server.url, HASTY) as there:
-                with pytest.raises(SourceGone, match="certificate"):
-                    await there.content.read(RELEASE, 0, 10)
-            async with line(tmp_path, server.url, replace(HASTY, ca_file=cert)) as there:
-                assert await there.content.read(RELEASE, 0, 10) == CONTENT[:10]
-                with pytest.raises(FetchError, match="not followed"):
-                    await there.content.read(RELEASE, 0, 10)
-        assert plain.requests == []
-
-
-async def test_certificates_that_cannot_be_read_are_a_mistake_of_the_configuration(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "rubbish").write_text("no certificate")
-    for name in ("none", "rubbish"):
-        with pytest.raises(ConfigError, match="ca_file"):
-            async with line(tmp_path, "https://x/", replace(HASTY, ca_file=tmp_path / name)):
-                pass
-
-
-@needs_tool("openssl")
-async def test_a_proxy_is_gone_through(tmp_path: Path) -> None:
-    cert, context = certificate(tmp_path)
-    async with (
-        proxy() as (address, lines),
-        far(part_of(CONTENT)) as plain,
-        far(part_of(CONTENT), tls=context) as secret,
-    ):
-        through = replace(SETTINGS, proxy=address, ca_file=cert)
-        for server in (plain, secret):
-            async with line(tmp_path, server.url, through) as there:
-                assert await there.content.read(RELEASE, 3, 10) == CONTENT[3:13]
-    assert lines[0].startswith(f"GET http://127.0.0.1:{plain.port}/far/targets/")
-    assert lines[1].startswith(f"CONNECT 127.0.0.1:{secret.port} ")
-
-
-@pytest.mark.parametrize("heeded", [True, False])
-async def test_the_environments_proxy_is_taken_only_where_wanted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heeded: bool
-) -> None:
-    async with proxy() as (address, lines), far(part_of(CONTENT)) as server:
-        monkeypatch.setenv("http_proxy", address)
-        monkeypatch.delenv("no_proxy", raising=False)
-        monkeypatch.delenv("NO_PROXY", raising=False)
-        settings = replace(SETTINGS, proxy_from_environment=heeded)
-        async with line(tmp_path, server.url, settings) as there:
-            assert await there.content.read(RELEASE, 3, 10) == CONTENT[3:13]
-        assert bool(lines) is heeded
-
-
-async def test_credentials_are_sent_and_never_shown(tmp_path: Path) -> None:
-    async with far(part_of(CONTENT), answer(status="404 Not Found")) as server:
-        url = server.url.replace("http://", "http://acme:secret@")
-        async with line(tmp_path, url) as there:
-            await there.content.read(RELEASE, 0, 10)
-            assert server.requests[0].headers["authorization"].startswith("Basic ")
-            with pytest.raises(FetchError) as caught:
-                await there.content.read(RELEASE, 0, 10)
-            assert "secret" not in str(caught.value)
