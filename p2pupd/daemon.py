@@ -40,6 +40,7 @@ from p2pupd.feeds.medium import read_offer
 from p2pupd.feeds.neighbours import NeighbourFeed
 from p2pupd.feeds.peer_client import PeerClient
 from p2pupd.feeds.stick import export_to
+from p2pupd.feeds.tuf_http import UplinkFeed
 from p2pupd.feeds.usb import UsbFeed
 from p2pupd.health.runner import HealthRunner, configured_probes
 from p2pupd.host.clock import Clock
@@ -200,6 +201,13 @@ class Daemon:
 
     def _build(self) -> None:
         settings, fixed = self._settings, self._fixed
+        self.uplink = UplinkFeed(
+            settings.uplink,
+            settings.trust,
+            settings.state_dir,
+            known=fixed.verifier.current_bundle,
+            on_change=lambda: self._announce(self._current()),
+        )
         watcher = InterfaceWatcher(settings.discovery)
         self.view = View(
             settings.discovery,
@@ -250,7 +258,8 @@ class Daemon:
             read_path=partial(read_offer, limits=settings.media),
             write_stick=export_to,
             neighbours=self.view.neighbours,
-            ask_neighbours=self.feed.check,
+            ask_neighbours=self._check,
+            uplink=self.uplink.state,
         )
         control = control_app(operations)
         app = peer_api.peer_app(self, settings.peer)
@@ -267,6 +276,7 @@ class Daemon:
             self.feed,
             UsbFeed(settings.media),
             DirectoryFeed(settings.media),
+            self.uplink,
         ]
         for feed in feeds:
             tasks.supervise(type(feed).__name__, partial(feed.run, self))
@@ -317,6 +327,7 @@ class Daemon:
             port=self._port,
             bt_port=self._swarm.listen_port,
             version=__version__,
+            uplink=self.uplink.available,
         )
 
     def bundle(self) -> tuple[ManifestDigest, bytes] | None:
@@ -333,8 +344,8 @@ class Daemon:
         return await self._served.layer(sha256)
 
     def notified(self, notify: Notify, address: str) -> None:
-        """A neighbour's manifest changed."""
-        self.view.told(notify.id, notify.manifest, address, notify.port)
+        """A neighbour's manifest changed, or whether it has an uplink."""
+        self.view.told(notify.id, notify.manifest, address, notify.port, uplink=notify.uplink)
 
     # -- ourselves -------------------------------------------------------------------------------
 
@@ -345,15 +356,22 @@ class Daemon:
     def _announcement(self) -> Announcement:
         hello = self.hello()
         manifest = announced(ManifestDigest(hello.manifest))
-        return Announcement(hello.id, hello.realm, manifest, hello.role, hello.port, hello.bt_port)
+        return Announcement(
+            hello.id, hello.realm, manifest, hello.role, hello.port, hello.bt_port, hello.uplink
+        )
 
-    def _announce(self, manifest: ManifestDigest) -> None:
+    def _announce(self, manifest: ManifestDigest | None) -> None:
         for discovery in self._discoveries:
             discovery.announce(self._announcement())
-        self._tasks.start("notify", self._notify(manifest))
+        if manifest is not None:
+            self._tasks.start("notify", self._notify(manifest))
+
+    def _check(self) -> None:
+        self.feed.check()
+        self.uplink.check()
 
     async def _notify(self, manifest: ManifestDigest) -> None:
-        notify = Notify(self._fixed.identity.id, manifest, self._port)
+        notify = Notify(self._fixed.identity.id, manifest, self._port, self.uplink.available)
         silent = await self._client.notify(self.view.neighbours(), notify)
         for each in silent:
             self.view.suspect(each)

@@ -101,7 +101,7 @@ async def pulled_and_back(device: Device, slot: Slot) -> int:
 
 
 def spoil(stick: Path, length: int) -> None:
-    target = next(stick.glob("p2pupd/targets/*/*/*"))
+    target = next(stick.glob("p2pupd/targets/*/*/*.img"))
     with target.open("r+b") as file:
         file.write(bytes(length))
 

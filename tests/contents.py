@@ -3,6 +3,8 @@
 import hashlib
 import random
 
+from p2pupd.core.merkle import PiecesRoot
+from p2pupd.core.piece_layer import LayerBuilder
 from p2pupd.model.ids import Sha256
 from p2pupd.model.release import Artifact
 
@@ -15,7 +17,15 @@ def payload(length: int, seed: int = 1) -> bytes:
 
 
 def artifact_of(content: bytes) -> Artifact:
-    """As signed, but for the pieces root, which is a stand-in: the store does not check it."""
+    """As a signer measures it, with pieces of 16 KiB."""
     digest = hashlib.sha256(content).hexdigest()
-    root = hashlib.sha256(digest.encode()).hexdigest()
-    return Artifact(len(content), Sha256(digest), Sha256(root), PIECE)
+    root = PiecesRoot()
+    root.update(content or b"\0")
+    return Artifact(len(content), Sha256(digest), Sha256(root.digest().hex()), PIECE)
+
+
+def layer_of(content: bytes) -> bytes:
+    """The encoded piece layer of that artifact."""
+    builder = LayerBuilder(PIECE)
+    builder.update(content)
+    return builder.layer()

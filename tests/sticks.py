@@ -45,6 +45,12 @@ def target_path(release: Release) -> Path:
     return target.with_name(f"{release.artifact.sha256}.{target.name}")
 
 
+def layer_path(release: Release) -> Path:
+    """Where its piece layer is."""
+    target = target_path(release)
+    return target.with_name(f"{target.name}.layer")
+
+
 def write_repository(root: Path, *contents: bytes, version: int = 1, fleet: str = "ours") -> None:
     """A repository in `root` whose releases 7, 8, ... carry `contents`."""
     (root / "metadata").mkdir(parents=True, exist_ok=True)

@@ -17,16 +17,14 @@ from typing import BinaryIO, Final, Protocol
 
 from aiohttp import web
 
+from p2pupd.api.files import CHUNK, hide_server, send_file
 from p2pupd.api.limits import Doorkeeper, Gate, send
-from p2pupd.api.ranges import NotSatisfiable, parse_range
 from p2pupd.api.settings import PeerApiSettings
 from p2pupd.errors import HostError, ProtocolError
 from p2pupd.model.ids import ManifestDigest, Sha256
 from p2pupd.wire.messages import Hello, Notify, decode_notify
 
 MSGPACK: Final = "application/msgpack"
-CHUNK: Final = 64 * 1024
-"""Bytes sent, and read from disk, at once."""
 LAYER_RETRY: Final = "5"
 """Seconds after which to ask again for a layer that is being computed."""
 SHUTDOWN_TIMEOUT: Final = 1.0
@@ -58,7 +56,7 @@ def peer_app(state: PeerState, settings: PeerApiSettings) -> web.Application:
     """The application; `serve` puts it on the network."""
     handlers = _Handlers(state, settings)
     app = web.Application(client_max_size=settings.body, middlewares=[handlers.guard])
-    app.on_response_prepare.append(_hide_server)
+    app.on_response_prepare.append(hide_server)
     app.add_routes(
         [
             web.get("/peer/v1/hello", handlers.hello),
@@ -178,7 +176,7 @@ class _Handlers:
         if file is None:
             raise web.HTTPNotFound(text="no such artifact here\n")
         with file:
-            return await self._send_file(request, file, f'"{sha256}"')
+            return await send_file(request, file, f'"{sha256}"', self._settings)
 
     async def layer(self, request: web.Request) -> web.StreamResponse:
         sha256 = Sha256(request.match_info["sha256"])
@@ -195,42 +193,10 @@ class _Handlers:
         body = _pieces(raw if request.method == "GET" else b"")
         return await send(request, response, body, self._settings)
 
-    async def _send_file(
-        self, request: web.Request, file: BinaryIO, tag: str
-    ) -> web.StreamResponse:
-        length = os.fstat(file.fileno()).st_size
-        wanted = request.headers.get("Range")
-        if request.method != "GET" or request.headers.get("If-Range", tag) != tag:
-            wanted = None
-        try:
-            part = parse_range(wanted, length)
-        except NotSatisfiable as error:
-            raise web.HTTPRequestRangeNotSatisfiable(
-                headers={"Content-Range": f"bytes */{length}"}
-            ) from error
-        start, count = part or (0, length)
-        response = web.StreamResponse(
-            status=206 if part else 200,
-            headers={
-                "Accept-Ranges": "bytes",
-                "Content-Type": "application/octet-stream",
-                "ETag": tag,
-            },
-        )
-        response.content_length = count
-        if part:
-            response.headers["Content-Range"] = f"bytes {start}-{start + count - 1}/{length}"
-        body = _blocks(file, start, count if request.method == "GET" else 0)
-        return await send(request, response, body, self._settings)
-
     async def _deflate(self, digest: str, raw: bytes) -> bytes:
         if self._deflated[0] != digest:
             self._deflated = (digest, await asyncio.to_thread(zlib.compress, raw))
         return self._deflated[1]
-
-
-async def _hide_server(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers["Server"] = "p2pupd"
 
 
 async def _pieces(raw: bytes) -> AsyncIterator[bytes]:
@@ -244,14 +210,3 @@ def _open(path: Path) -> BinaryIO | None:
         return open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
     except OSError:
         return None
-
-
-async def _blocks(file: BinaryIO, start: int, count: int) -> AsyncIterator[bytes]:
-    """A file that became shorter ends the body early; the caller sees it by the length."""
-    end = start + count
-    while start < end:
-        block = await asyncio.to_thread(os.pread, file.fileno(), min(CHUNK, end - start), start)
-        if not block:
-            return
-        start += len(block)
-        yield block

@@ -57,7 +57,7 @@ def peers(client_of: Callable[[], ControlClient], as_json: bool, watch: bool) ->
 @click.command(epilog="Example: p2pupd check")
 @device_options
 def check(client_of: Callable[[], ControlClient]) -> None:
-    """Ask sticks and neighbours again, now, whether there is a release."""
+    """Ask neighbours and the uplink again, now, whether there is a release."""
     click.echo(client_of().post("/v1/check")["said"])
 
 
@@ -116,6 +116,8 @@ def _facts(status: dict[str, Any]) -> list[tuple[str, RenderableType]]:
         ("store", "{} used, {} free".format(*(size(status["store"][k]) for k in ("used", "free")))),
     ]
     rows += [("source", f"{name}: {state}") for name, state in status["sources"].items()]
+    if uplink := status["uplink"]:
+        rows.append(("uplink", _uplink(uplink)))
     if refused := status.get("refused"):
         said = f"{refused['source']}: {refused['reason']}: {refused['detail']}"
         rows.append(("refused", Text(said, "yellow")))
@@ -126,6 +128,18 @@ def _facts(status: dict[str, Any]) -> list[tuple[str, RenderableType]]:
         ("not again", f"release {each['release']} ({each['reason']})") for each in status["bad"]
     ]
     return rows
+
+
+def _uplink(uplink: dict[str, Any]) -> RenderableType:
+    used = f"{size(uplink['month_bytes'])} in {uplink['month']}"
+    if uplink["monthly"]:
+        used += f" of {size(uplink['monthly'])}"
+    if uplink["rate"]:
+        used += f", at most {size(uplink['rate'])}/s"
+    text = Text(f"{uplink['url']}  {used}")
+    if not uplink["available"]:
+        text.append(f"\n{uplink['error'] or 'not asked yet'}", "yellow")
+    return text
 
 
 def _installed(installed: dict[str, Any] | None) -> str:
@@ -184,13 +198,14 @@ def _transfers(transfers: list[dict[str, Any]]) -> Table:
 
 
 def _peers_table(peers: list[dict[str, Any]]) -> Table:
-    table = Table("device", "address", "role", "manifest", "found by")
+    table = Table("device", "address", "role", "manifest", "uplink", "found by")
     for each in peers:
         table.add_row(
             each["id"][:14] + "…",
             f"{each['host']}:{each['port']}",
             each["role"],
             each["manifest"] or "none",
+            "yes" if each["uplink"] else "",
             each["source"],
         )
     return table

@@ -12,7 +12,7 @@ from p2pupd import BUILD_TIME
 from p2pupd.api.control_client import ControlClient
 from p2pupd.cli.device import size
 from p2pupd.cli.finding import Finding, fail, ok, warn
-from p2pupd.cli.network_examination import multicast, ports
+from p2pupd.cli.network_examination import multicast, ports, uplink
 from p2pupd.config.load import Config
 from p2pupd.config.schema import Settings
 from p2pupd.errors import ConfigError, InstallError, UpdateError
@@ -55,6 +55,7 @@ def examine(load: Callable[[], Config], seconds: float) -> Iterator[Finding]:
     alive = isinstance(status, dict)
     yield from ports(settings, held_by_us=alive)
     peers = _ask(ControlClient(socket), "/v1/peers") if alive else []
+    yield from uplink(settings)
     yield from multicast(settings.discovery, peers if isinstance(peers, list) else [], seconds)
 
 

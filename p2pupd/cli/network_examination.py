@@ -1,9 +1,11 @@
-"""What `doctor` looks at on the network: ports, and whether multicast crosses it."""
+"""What `doctor` looks at on the network: ports, the uplink, whether multicast crosses it."""
 
+import asyncio
 import errno
 import socket
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -12,8 +14,12 @@ from p2pupd.config.schema import Settings
 from p2pupd.discovery.interfaces import InterfaceWatcher, LocalAddress
 from p2pupd.discovery.reach import GROUP, PORT, Reach, probe
 from p2pupd.discovery.settings import DiscoverySettings
-from p2pupd.errors import HostError
+from p2pupd.errors import HostError, SourceGone, UpdateError
+from p2pupd.feeds.tuf_http import ask_once, without_credentials
+from p2pupd.model.setting import Seconds
 
+HASTE: Final = Seconds(10.0)
+"""Seconds that the uplink has to answer."""
 FIREWALL: Final = f"allow UDP {PORT} to and from {GROUP} in this host's firewall"
 
 
@@ -62,6 +68,23 @@ def _binding(address: str, port: int) -> int:
         except OSError as error:
             return error.errno or errno.EIO
     return 0
+
+
+def uplink(settings: Settings) -> Iterator[Finding]:
+    """Whether the repository of `uplink.url` answers, where one is set."""
+    if not settings.uplink.url:
+        return
+    check = "uplink"
+    hasty = replace(settings.uplink, metadata_timeout=HASTE, connect_timeout=HASTE)
+    shown = without_credentials(hasty.url)
+    try:
+        version = asyncio.run(ask_once(hasty, settings.trust, settings.state_dir))
+    except SourceGone as error:
+        yield ok(check, f"{shown} was not asked: {error}")
+    except UpdateError as error:
+        yield fail(check, str(error), "look at the line, uplink.url, uplink.proxy, uplink.ca_file")
+    else:
+        yield ok(check, f"{shown} answers, its timestamp has version {version}")
 
 
 def multicast(

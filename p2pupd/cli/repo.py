@@ -1,5 +1,6 @@
 """`repo`: keys, releases, signing, sticks - the release engineer's side."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from p2pupd.api.repository import listen, serve_repository, url_of
 from p2pupd.cli.options import json_option, print_json
 from p2pupd.cli.signing import DIRECTORY, Secrets, key_options, signing
 from p2pupd.errors import UsageError
@@ -198,6 +200,27 @@ def export(destination: Path, components: tuple[str, ...], every: bool, reposito
         click.echo(each.label)
     state = "holds all of this already" if written.unchanged else "is ready"
     click.echo(f"{destination} {state}; it can be removed once it is unmounted")
+
+
+@repo.command(epilog="Example: p2pupd repo serve --listen 0.0.0.0:8000")
+@click.option(
+    "--listen",
+    "where",
+    metavar="ADDRESS:PORT",
+    default="127.0.0.1:8000",
+    show_default=True,
+    help="Where to listen; port 0: the system chooses a free one.",
+)
+@REPOSITORY
+def serve(where: str, repository: Path) -> None:
+    """Serve metadata/ and targets/ over HTTP, read-only, until Ctrl-C.
+
+    For trials and small sites: any web server that serves the directory does as well.
+    """
+    directory = locate(repository)
+    with listen(where) as sock:
+        click.echo(f"serving {directory} at {url_of(sock)}")
+        asyncio.run(serve_repository(directory, sock, click.echo))
 
 
 def _description(

@@ -10,6 +10,7 @@ from p2pupd.engine.settings import DeviceSettings
 from p2pupd.errors import ConfigError
 from p2pupd.feeds.neighbour_settings import NeighbourFeedSettings
 from p2pupd.feeds.settings import MediaSettings
+from p2pupd.feeds.uplink_settings import UplinkSettings
 from p2pupd.health.settings import HealthSettings
 from p2pupd.host.settings import ClockSettings
 from p2pupd.install.settings import InstallSettings
@@ -38,6 +39,7 @@ class Settings:
     swarm: SwarmSettings = field(default_factory=SwarmSettings)
     neighbours: NeighbourFeedSettings = field(default_factory=NeighbourFeedSettings)
     media: MediaSettings = field(default_factory=MediaSettings)
+    uplink: UplinkSettings = field(default_factory=UplinkSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     journal: JournalSettings = field(default_factory=JournalSettings)
     control: ControlSettings = field(default_factory=ControlSettings)

@@ -16,6 +16,9 @@ from p2pupd.model.release import Artifact
 HASH: Final = 32
 """Bytes of one hash."""
 
+SUFFIX: Final = ".layer"
+"""A file's encoded layer lies beside it, under its name with this at the end."""
+
 Bytelike = bytes | bytearray | memoryview
 
 
@@ -32,8 +35,7 @@ class PieceLayer:
         expected = layer_length(artifact)
         if len(raw) != expected:
             raise ContentError(f"the piece layer has {len(raw)} bytes; {expected} are right")
-        one = artifact.pieces == 1
-        root = raw if one else _root_above(raw, _level(artifact.piece_length))
+        root = _root_above(raw, _level(artifact.piece_length))
         if root.hex() != artifact.pieces_root:
             raise ContentError("the piece layer does not belong to the signed pieces root")
         return cls(artifact, raw)
@@ -79,6 +81,10 @@ class LayerBuilder:
         blocks = -(-self._filled // BLOCK)
         padded = _padded(self._piece.digest(), blocks, _level(self._piece_length))
         return bytes(self._hashes) + padded
+
+    def root(self) -> bytes:
+        """The pieces root of what was given. Raises ValueError when that is nothing."""
+        return _root_above(self.layer(), _level(self._piece_length))
 
 
 def layer_length(artifact: Artifact) -> int:

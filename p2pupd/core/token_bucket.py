@@ -13,18 +13,21 @@ class TokenBucket:
         self._tokens = burst
         self._since = now
 
-    def take(self, now: float) -> bool:
-        """Take one token; False, and nothing is taken, when there is none."""
+    def take(self, now: float, count: float = 1) -> bool:
+        """Take `count` tokens; False, and nothing is taken, when there are fewer.
+
+        More than the burst are never there.
+        """
         self._fill(now)
-        if self._tokens < 1:
+        if self._tokens < count:
             return False
-        self._tokens -= 1
+        self._tokens -= count
         return True
 
-    def wait(self, now: float) -> float:
-        """Seconds until one token will be there; 0 when there is one."""
+    def wait(self, now: float, count: float = 1) -> float:
+        """Seconds until `count` tokens will be there; 0 when they are."""
         self._fill(now)
-        return max(0.0, (1 - self._tokens) / self._rate)
+        return max(0.0, (count - self._tokens) / self._rate)
 
     def _fill(self, now: float) -> None:
         self._tokens = min(self._burst, self._tokens + (now - self._since) * self._rate)

@@ -2,7 +2,7 @@
 
 Service `_p2pupd._tcp.local.`, instance name = device id, port = peer API, at most 400 bytes of TXT:
 `v` = 1, `id`, `realm`, `m` (first 16 digits of the manifest digest, empty without one), `bt`
-(BitTorrent port), `role`. Never a model or host name.
+(BitTorrent port), `role`, and `up` = 1 while it has an uplink. Never a model or host name.
 """
 
 import re
@@ -31,6 +31,7 @@ def instance(name: str) -> DeviceId | None:
 
 def service_info(announcement: Announcement, addresses: Sequence[str]) -> AsyncServiceInfo:
     """The records to register; `addresses` are this device's IPv4 addresses."""
+    uplink = {b"up": b"1"} if announcement.uplink else {}
     return AsyncServiceInfo(
         SERVICE,
         f"{announcement.id}.{SERVICE}",
@@ -42,7 +43,8 @@ def service_info(announcement: Announcement, addresses: Sequence[str]) -> AsyncS
             b"m": announcement.manifest.encode(),
             b"bt": str(announcement.bt_port).encode(),
             b"role": announcement.role.encode(),
-        },
+        }
+        | uplink,
         server=f"{announcement.id}.local.",
         parsed_addresses=list(addresses),
     )
@@ -78,6 +80,7 @@ def neighbour_from(info: AsyncServiceInfo, source: str, now: float) -> Neighbour
         role=Role(role),
         source=source,
         last_seen=now,
+        uplink=text.get(b"up") == b"1",
     )
 
 

@@ -33,6 +33,7 @@ def neighbour_of(hello: Hello, host: str, port: int, source: str, now: float) ->
         role=hello.role,
         source=source,
         last_seen=now,
+        uplink=hello.uplink,
     )
 
 

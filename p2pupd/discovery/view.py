@@ -116,11 +116,21 @@ class View:
         candidate.due = self._loop.time() + self._settings.return_delay
         self._drop(candidate, "goodbye")
 
-    def told(self, neighbour: DeviceId, manifest: ManifestDigest, host: str, port: int) -> None:
+    def told(
+        self,
+        neighbour: DeviceId,
+        manifest: ManifestDigest,
+        host: str,
+        port: int,
+        *,
+        uplink: bool = False,
+    ) -> None:
         """A notify came from `host`. Counts as a sighting, from an admitted neighbour as news."""
         known = self._candidates.get(neighbour)
         if known and known.active and known.active.host == host:
-            self._heed(known, replace(known.active, manifest=announced(manifest)))
+            said = replace(known.active, manifest=announced(manifest), uplink=uplink)
+            self._heed(known, said)
+            self._wake.set()
         elif known is None or not known.active:
             self.neighbour_seen(
                 Neighbour(
@@ -237,7 +247,7 @@ class View:
         if active is None:
             again = HEARD_AGAIN if candidate.failures else 0.0
             candidate.due = min(candidate.due, self._loop.time() + again)
-        elif _place(active) != _place(claim) or active.role != claim.role:
+        elif _facts(active) != _facts(claim):
             candidate.due = self._loop.time()
         if active and _place(active) == _place(claim) and claim.manifest != active.manifest:
             candidate.active = replace(active, manifest=claim.manifest, last_seen=self._clock())
@@ -280,6 +290,11 @@ class View:
             return False
         del self._candidates[worst.hint.id]
         return True
+
+
+def _facts(neighbour: Neighbour) -> tuple[object, ...]:
+    """What only its own hello can change."""
+    return *_place(neighbour), neighbour.role, neighbour.uplink
 
 
 def _place(neighbour: Neighbour) -> tuple[str, int, int]:

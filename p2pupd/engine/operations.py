@@ -44,7 +44,9 @@ class Operations:
         write_stick: WriteStick,
         neighbours: Callable[[], Iterable[Neighbour]],
         ask_neighbours: Callable[[], None],
+        uplink: Callable[[], Json | None],
     ) -> None:
+        """`uplink` tells the state of the uplink, None where the device has none."""
         self._engine = engine
         self._parts = parts
         self._settings = settings
@@ -52,6 +54,7 @@ class Operations:
         self._write_stick = write_stick
         self._neighbours = neighbours
         self._ask_neighbours = ask_neighbours
+        self._uplink = uplink
 
     async def status(self) -> Json:
         """The picture that `p2pupd status` prints."""
@@ -63,6 +66,7 @@ class Operations:
         return picture | {
             "neighbours": len(list(self._neighbours())),
             "sources": engine.sources.listing(),
+            "uplink": self._uplink(),
         }
 
     async def peers(self) -> list[Json]:
@@ -76,6 +80,7 @@ class Operations:
                 "role": str(each.role),
                 "manifest": each.manifest,
                 "source": each.source,
+                "uplink": each.uplink,
                 "last_seen": each.last_seen,
             }
             for each in self._neighbours()
@@ -90,7 +95,7 @@ class Operations:
         """Ask every source again."""
         self._ask_neighbours()
         self._engine.reconsider()
-        return "asked every neighbour; see `p2pupd status`"
+        return "asked every neighbour, and the uplink if there is one; see `p2pupd status`"
 
     async def approve(self, release: int | None, again: bool) -> str:
         """Consent to an installation."""

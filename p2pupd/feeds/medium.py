@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from p2pupd.errors import NotARepository, SourceGone, UpdateError
 from p2pupd.feeds.interface import FeedListener, Offer
-from p2pupd.feeds.repository import open_target, read_repository
+from p2pupd.feeds.repository import open_target, read_layer, read_repository
 from p2pupd.feeds.settings import MediaSettings
 from p2pupd.model.release import Release
 
@@ -39,11 +39,15 @@ class Medium:
         bundle = read_repository(self._path, self._limits)
         if self.gone:
             raise SourceGone(f"{self.source} was removed while it was read")
-        return Offer(self.source, bundle, self.open_content)
+        return Offer(self.source, bundle, self.open_content, self.open_layer)
 
     def open_content(self, release: Release) -> BinaryIO:
         """See ContentOpener."""
         return open_target(self._path, release, self._gone.is_set)
+
+    def open_layer(self, release: Release) -> bytes | None:
+        """See LayerOpener."""
+        return read_layer(self._path, release, self._gone.is_set)
 
     async def present(self, listener: FeedListener) -> None:
         """Read it and tell the listener; a medium without a repository is nobody's business."""

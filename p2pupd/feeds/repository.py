@@ -1,13 +1,10 @@
 """Reading a p2pupd repository from a medium that nobody vouches for.
 
-Nothing is believed here. The timestamp and the snapshot are parsed only to pick the files that
-belong together, because a repository also keeps those of the past. What makes reading safe is in
-host/beneath.py: no link is followed, nothing but regular files is opened, and every size is
-checked before a byte is read.
+Nothing is believed here. What makes reading safe is in host/beneath.py: no link is followed,
+nothing but regular files is opened, and every size is checked before a byte is read.
 """
 
 import io
-import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -15,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from p2pupd.core.piece_layer import SUFFIX, layer_length
 from p2pupd.errors import (
     FetchError,
     MetadataError,
@@ -23,6 +21,7 @@ from p2pupd.errors import (
     SourceGone,
     UnsafeMedia,
 )
+from p2pupd.feeds.picking import METADATA, TIMESTAMP, picking, timestamp_version
 from p2pupd.feeds.settings import MediaSettings
 from p2pupd.host import beneath
 from p2pupd.host.files import source_error
@@ -30,9 +29,7 @@ from p2pupd.model.release import Release
 from p2pupd.wire import bundle as wire
 
 ON_STICK: Final = "p2pupd"
-METADATA: Final = "metadata"
 TARGETS: Final = "targets"
-TIMESTAMP: Final = "timestamp.json"
 NOT_ON_STICK: Final = "not-on-stick"
 """The reason of the FetchError for a target that the repository names but does not hold."""
 
@@ -73,25 +70,46 @@ def open_target(path: Path, release: Release, gone: Callable[[], bool] = lambda:
     """
     if gone():
         raise SourceGone(f"{path} was removed")
-    *directories, name = target_names(release)
     shown = f"{path}: targets/{release.target}"
     try:
-        with _repository(path) as repository, beneath.descended(repository, directories) as last:
-            fd = beneath.open_file(last, name)
+        fd = _open_beneath(path, target_names(release), shown)
     except FileNotFoundError as error:
         raise FetchError(f"{shown} is not there", reason=NOT_ON_STICK) from error
-    except NotARepository as error:
-        raise SourceGone(f"{path} was removed") from error
-    except UnsafeMedia as error:
-        raise UnsafeMedia(f"{shown} is not safe to read: {error}") from error
-    except OSError as error:
-        raise source_error(error, f"open {shown}") from error
     try:
         _check_size(fd, release.artifact.length, shown)
     except UnsafeMedia:
         os.close(fd)
         raise
     return io.BufferedReader(_Carried(fd, shown, gone), READ_AHEAD)
+
+
+def read_layer(
+    path: Path, release: Release, gone: Callable[[], bool] = lambda: False
+) -> bytes | None:
+    """The encoded piece layer of `release` at that repository, as long as is right, not believed.
+
+    None where it has none. Raises as `open_target` does.
+    """
+    if gone():
+        raise SourceGone(f"{path} was removed")
+    shown = f"{path}: the piece layer of targets/{release.target}"
+    length = layer_length(release.artifact)
+    try:
+        fd = _open_beneath(path, layer_names(release), shown)
+    except FileNotFoundError:
+        return None
+    with open(fd, "rb", buffering=0) as file:
+        _check_size(fd, length, shown)
+        try:
+            return _read_all(file, length)
+        except OSError as error:
+            raise source_error(error, f"read {shown}") from error
+
+
+def layer_names(release: Release) -> tuple[str, ...]:
+    """The same as `target_names` for its piece layer, which lies beside it."""
+    *directories, name = target_names(release)
+    return (*directories, name + SUFFIX)
 
 
 def target_names(release: Release) -> tuple[str, ...]:
@@ -134,14 +152,6 @@ def read_timestamp_version(metadata: int, limits: MediaSettings) -> int | None:
     return timestamp_version(raw)
 
 
-def timestamp_version(raw: bytes) -> int:
-    """What a timestamp claims to be its version. Raises MetadataError."""
-    version = _signed(raw, TIMESTAMP).get("version")
-    if not isinstance(version, int):
-        raise MetadataError(f"{TIMESTAMP} has no version")
-    return version
-
-
 def read_small(directory: int, name: str, limits: MediaSettings) -> bytes:
     """A metadata file within its limit. Raises UnsafeMedia, FileNotFoundError, OSError."""
     fd = beneath.open_file(directory, name)
@@ -156,6 +166,22 @@ def read_small(directory: int, name: str, limits: MediaSettings) -> bytes:
 
 
 # -- finding ---------------------------------------------------------------------------------------
+
+
+def _open_beneath(path: Path, names: tuple[str, ...], shown: str) -> int:
+    """Raises FileNotFoundError, UnsafeMedia, SourceGone or FetchError."""
+    *directories, name = names
+    try:
+        with _repository(path) as repository, beneath.descended(repository, directories) as last:
+            return beneath.open_file(last, name)
+    except FileNotFoundError:
+        raise
+    except NotARepository as error:
+        raise SourceGone(f"{path} was removed") from error
+    except UnsafeMedia as error:
+        raise UnsafeMedia(f"{shown} is not safe to read: {error}") from error
+    except OSError as error:
+        raise source_error(error, f"open {shown}") from error
 
 
 @contextmanager
@@ -217,28 +243,23 @@ def _look(directory: int, seen: list[object], most: int, depth: int) -> None:
 
 
 def _collect(directory: int, limits: MediaSettings) -> dict[str, bytes]:
-    """All roots, the timestamp, the snapshot that it names, and the targets that that one names."""
+    """See `picking`."""
     roots = _root_names(directory, limits)
     try:
-        files = {TIMESTAMP: read_small(directory, TIMESTAMP, limits)}
+        timestamp = read_small(directory, TIMESTAMP, limits)
     except FileNotFoundError as error:
         raise NotARepository(f"it has no {METADATA}/{TIMESTAMP}") from error
-    for name in roots:
-        _add(files, directory, name, limits)
-    for snapshot in _named(files[TIMESTAMP], TIMESTAMP):
-        _add(files, directory, snapshot, limits)
-        for name in _named(files[snapshot], snapshot):
-            _add(files, directory, name, limits)
-    return files
-
-
-def _add(files: dict[str, bytes], directory: int, name: str, limits: MediaSettings) -> None:
-    if sum(map(len, files.values())) > wire.MAX_BYTES or len(files) >= wire.MAX_FILES:
-        raise UnsafeMedia(f"more than {wire.MAX_FILES} files or {wire.MAX_BYTES} bytes of metadata")
+    wanted = picking(timestamp, roots)
+    name = ""
     try:
-        files[name] = read_small(directory, name, limits)
+        name = next(wanted)
+        while True:
+            name = wanted.send(read_small(directory, name, limits))
     except FileNotFoundError as error:
         raise MetadataError(f"it is incomplete: {METADATA}/{name} is missing") from error
+    except StopIteration as end:
+        files: dict[str, bytes] = end.value
+        return files
 
 
 def _root_names(directory: int, limits: MediaSettings) -> list[str]:
@@ -250,33 +271,6 @@ def _root_names(directory: int, limits: MediaSettings) -> list[str]:
             if _ROOT.fullmatch(entry.name):
                 names.append(entry.name)
     return sorted(names)
-
-
-def _named(raw: bytes, name: str) -> list[str]:
-    """The metadata files that a timestamp or a snapshot refers to, as they are called on disk."""
-    meta = _signed(raw, name).get("meta")
-    if not isinstance(meta, dict) or len(meta) > wire.MAX_FILES:
-        raise MetadataError(f"{name} names no other metadata, or too much")
-    return [_on_disk(role, facts, name) for role, facts in sorted(meta.items())]
-
-
-def _on_disk(role: str, facts: object, where: str) -> str:
-    version = facts.get("version") if isinstance(facts, dict) else None
-    name = f"{version}.{role}"
-    if type(version) is not int or not wire.NAME_PATTERN.fullmatch(name):
-        raise MetadataError(f"{where} names a metadata file {role[:80]!r} of version {version!r}")
-    return name
-
-
-def _signed(raw: bytes, name: str) -> dict[str, Any]:
-    try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise MetadataError(f"{name} is not JSON") from error
-    signed = value.get("signed") if isinstance(value, dict) else None
-    if not isinstance(signed, dict):
-        raise MetadataError(f"{name} is not TUF metadata")
-    return signed
 
 
 # -- reading ---------------------------------------------------------------------------------------

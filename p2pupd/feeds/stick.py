@@ -2,17 +2,20 @@
 
 The stick is as little trusted when written as when read: a link on it is never followed. Targets
 come first and the timestamp last, each durable before the next, so that a stick that was pulled
-too early names nothing that it lacks.
+too early names nothing that it lacks. Beside each target lies its piece layer, copied where this
+device has it, else computed; a stick without works too, so nothing fails for want of one.
 """
 
 import hashlib
 import logging
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
+from p2pupd.core.piece_layer import SUFFIX, LayerBuilder, PieceLayer, layer_length
 from p2pupd.errors import (
     ContentError,
     HostError,
@@ -20,20 +23,20 @@ from p2pupd.errors import (
     NothingToDo,
     SourceGone,
     SpaceError,
+    UnsafeMedia,
     UsageError,
 )
+from p2pupd.feeds.picking import METADATA, TIMESTAMP, timestamp_version
 from p2pupd.feeds.repository import (
-    METADATA,
     ON_STICK,
-    TIMESTAMP,
+    layer_names,
     read_small,
     read_timestamp_version,
     target_names,
-    timestamp_version,
 )
 from p2pupd.feeds.settings import MediaSettings
 from p2pupd.host import beneath
-from p2pupd.host.files import GONE_ERRNOS, host_error
+from p2pupd.host.files import GONE_ERRNOS, host_error, read_bounded
 from p2pupd.model.release import Release
 from p2pupd.wire import bundle as wire
 
@@ -70,11 +73,18 @@ def export_to(
             top = stack.enter_context(beneath.opened(path))
             current = _compare(top, files, limits or MediaSettings(), path)
             missing = [each for each in contents if not _holds(top, each[0], progress)]
-            if current and not missing:
+            layers = [
+                (each[0], layer)
+                for each in contents
+                if each not in missing and (layer := _layer_wanted(top, *each))
+            ]
+            if current and not missing and not layers:
                 raise NothingToDo(f"{path} holds all of this already")
             _check_space(top, files, missing, path)
             repository = stack.enter_context(beneath.entered(top, ON_STICK, create=True))
             written = sum(_write_target(repository, *each, progress) for each in missing)
+            for each in layers:
+                _write_layer(repository, *each)
             with beneath.entered(repository, METADATA, create=True) as metadata:
                 for name in sorted(files, key=_order):
                     beneath.write_file(metadata, name, [files[name]])
@@ -142,9 +152,10 @@ def _check_space(
 ) -> None:
     facts = os.fstatvfs(top)
     free = facts.f_bavail * facts.f_frsize
-    payload = sum(release.artifact.length for release, _ in missing)
+    artifacts = [release.artifact for release, _ in missing]
+    payload = sum(each.length + layer_length(each) for each in artifacts)
     metadata = sum(map(len, files.values()))
-    needed = payload + metadata + FILE_SLACK * (len(missing) + 1)
+    needed = payload + metadata + FILE_SLACK * (2 * len(missing) + 1)
     if free < needed:
         raise SpaceError(
             f"{path} has {free} bytes free and {needed} are needed; nothing was written. Free "
@@ -156,13 +167,66 @@ def _write_target(
     repository: int, release: Release, content: Path, progress: ExportProgress
 ) -> int:
     *directories, name = target_names(release)
+    layer = _layer_beside(content, release)
+    computed = LayerBuilder(release.artifact.piece_length) if layer is None else None
     with beneath.descended(repository, directories, create=True) as last:
-        beneath.write_file(last, name, _checked(release, content, progress))
+        beneath.write_file(last, name, _checked(release, content, progress, computed))
+    layer = _proved(release, computed.layer()) if computed else layer
+    if layer is not None:
+        _write_layer(repository, release, layer)
     return release.artifact.length
 
 
-def _checked(release: Release, content: Path, progress: ExportProgress) -> Iterator[bytes]:
-    """The carried file in chunks; ends with ContentError where it is not what was signed."""
+def _write_layer(repository: int, release: Release, layer: bytes) -> None:
+    *directories, name = layer_names(release)
+    with beneath.descended(repository, directories, create=True) as last:
+        beneath.write_file(last, name, [layer])
+
+
+def _layer_wanted(top: int, release: Release, content: Path) -> bytes | None:
+    """The proved layer of a target that is on the stick already, unless it is there too."""
+    *directories, name = layer_names(release)
+    try:
+        with beneath.descended(top, (ON_STICK, *directories)) as last:
+            fd = beneath.open_file(last, name)
+        with open(fd, "rb") as file:
+            if _proved(release, file.read(layer_length(release.artifact) + 1)):
+                return None
+    except (FileNotFoundError, UnsafeMedia):
+        pass
+    layer = _layer_beside(content, release)
+    if layer is None:
+        computed = LayerBuilder(release.artifact.piece_length)
+        with suppress(ContentError, HostError):
+            deque(_checked(release, content, lambda *_: None, computed), maxlen=0)
+            layer = _proved(release, computed.layer())
+    return layer
+
+
+def _layer_beside(content: Path, release: Release) -> bytes | None:
+    """The proved layer that lies beside a carried file; None where none does."""
+    path = content.with_name(content.name + SUFFIX)
+    try:
+        return _proved(release, read_bounded(path, layer_length(release.artifact)))
+    except HostError:
+        return None
+
+
+def _proved(release: Release, layer: bytes) -> bytes | None:
+    try:
+        return PieceLayer.proved(release.artifact, layer).hashes
+    except ContentError as error:
+        log.warning("layer.wrong release=%s error=%s", release.label, error)
+        return None
+
+
+def _checked(
+    release: Release, content: Path, progress: ExportProgress, computed: LayerBuilder | None
+) -> Iterator[bytes]:
+    """The carried file in chunks, each given to `computed`, if any.
+
+    Ends with ContentError where it is not what was signed.
+    """
     artifact = release.artifact
     digest = hashlib.sha256()
     done = 0
@@ -173,6 +237,8 @@ def _checked(release: Release, content: Path, progress: ExportProgress) -> Itera
                 if not chunk:
                     break
                 digest.update(chunk)
+                if computed:
+                    computed.update(chunk)
                 yield chunk
                 done += len(chunk)
                 progress(release, done)

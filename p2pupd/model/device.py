@@ -20,6 +20,7 @@ class Neighbour:
 
     `manifest` is the announced 16-digit prefix of its manifest digest, empty when it has none.
     `last_seen` is Unix seconds by the local clock. `source` is `mdns`, `static` or `pex`.
+    `uplink` claims that it can fetch from far away now.
     """
 
     id: DeviceId
@@ -31,6 +32,7 @@ class Neighbour:
     role: Role
     source: str
     last_seen: float = 0.0
+    uplink: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Announcement:
     role: Role
     port: int
     bt_port: int
+    uplink: bool = False
 
 
 @dataclass(frozen=True, slots=True)

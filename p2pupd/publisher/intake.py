@@ -1,5 +1,5 @@
 """Taking an image into a repository: copied and hashed in one pass, under a name that does not
-count yet."""
+count yet. Beside the copy lies its piece layer, which proves itself by the signed pieces root."""
 
 import fcntl
 import hashlib
@@ -13,9 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from p2pupd.core.merkle import PiecesRoot, piece_length_for
+from p2pupd.core.merkle import piece_length_for
+from p2pupd.core.piece_layer import SUFFIX, LayerBuilder
 from p2pupd.errors import HostError, SpaceError, UsageError
-from p2pupd.host.files import free_bytes, host_error, make_directory, sync_directory
+from p2pupd.host.files import (
+    free_bytes,
+    host_error,
+    make_directory,
+    sync_directory,
+    write_durably,
+)
 from p2pupd.model.ids import Sha256
 from p2pupd.model.release import Artifact
 from p2pupd.publisher.repository import locked
@@ -34,10 +41,12 @@ class Incoming:
 
     path: Path
     artifact: Artifact
+    layer: bytes
 
     def place(self, final: Path) -> None:
-        """Rename it to `final`, durably. Raises HostError or SpaceError."""
+        """Rename it to `final`, durably, its layer beside it. Raises HostError or SpaceError."""
         make_directory(final.parent)
+        write_durably(final.with_name(final.name + SUFFIX), self.layer)
         with _explained(f"write {final}"):
             os.replace(self.path, final)
             sync_directory(final.parent)
@@ -58,10 +67,10 @@ def take_in(image: Path, directory: Path, progress: Progress) -> Iterator[Incomi
             raise SpaceError(f"{directory} has room for {room} bytes; {image} has {length}")
         with _unnamed(directory) as (target, path):
             with _explained(f"copy {image} into {directory}"):
-                artifact = _copy(source, target, progress)
+                artifact, layer = _copy(source, target, length, progress)
             if artifact.length != length:
                 raise HostError(f"{image} changed while it was read; try again")
-            yield Incoming(path, artifact)
+            yield Incoming(path, artifact, layer)
 
 
 def length_of(image: Path) -> int:
@@ -82,22 +91,25 @@ def _opened(image: Path) -> Iterator[io.FileIO]:
         yield file
 
 
-def _copy(source: io.FileIO, target: BinaryIO, progress: Progress) -> Artifact:
-    whole, root, done = hashlib.sha256(), PiecesRoot(), 0
+def _copy(
+    source: io.FileIO, target: BinaryIO, length: int, progress: Progress
+) -> tuple[Artifact, bytes]:
+    """The artifact and its encoded layer; they count only if `length` bytes came."""
+    piece_length = piece_length_for(length)
+    whole, pieces, done = hashlib.sha256(), LayerBuilder(piece_length), 0
     buffer = memoryview(bytearray(CHUNK))
     while count := source.readinto(buffer):
         chunk = buffer[:count]
         whole.update(chunk)
-        root.update(chunk)
+        pieces.update(chunk)
         target.write(chunk)
         done += count
         progress(done)
     target.flush()
     os.fchmod(target.fileno(), PUBLIC)
     os.fsync(target.fileno())
-    return Artifact(
-        done, Sha256(whole.hexdigest()), Sha256(root.digest().hex()), piece_length_for(done)
-    )
+    root = Sha256(pieces.root().hex())
+    return Artifact(done, Sha256(whole.hexdigest()), root, piece_length), pieces.layer()
 
 
 @contextmanager

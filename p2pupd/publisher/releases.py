@@ -9,6 +9,7 @@ from typing import Final
 from tuf.api.metadata import TargetFile
 
 from p2pupd.core.merkle import BLOCK
+from p2pupd.core.piece_layer import SUFFIX
 from p2pupd.errors import MetadataError, UsageError
 from p2pupd.model.ids import COMPONENT_PATTERN, ComponentId, Sha256
 from p2pupd.model.release import (
@@ -30,7 +31,8 @@ from p2pupd.trust.manifest import VERSION_PATTERN, custom_for, parse_custom
 
 SUFFIX_PATTERN: Final = re.compile(r"\.[A-Za-z0-9]{1,12}", re.ASCII)
 USUAL_SUFFIX: Final = ".img"
-MAX_FILE_NAME: Final = 255
+MAX_FILE_NAME: Final = 255 - len(SUFFIX) - len("..new")
+"""There is room for the name of the piece layer beside it, also while that is being written."""
 UNMEASURED: Final = Sha256("0" * 64)
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from p2pupd.errors import ContentError, ExpiredError, NothingToDo, SpaceError, UsageError
-from p2pupd.feeds.repository import METADATA, ON_STICK, TARGETS, target_names
+from p2pupd.feeds.picking import METADATA
+from p2pupd.feeds.repository import ON_STICK, TARGETS, layer_names, target_names
 from p2pupd.feeds.stick import ExportProgress, export_to
 from p2pupd.host import beneath
 from p2pupd.host.files import host_error
@@ -103,7 +104,7 @@ def export(
         if nothing.reason != NOTHING:
             raise
         unchanged = True
-    belong = {"/".join(target_names(each)) for each in releases}
+    belong = {"/".join(names(each)) for each in releases for names in (target_names, layer_names)}
     belong |= {f"{METADATA}/{name}" for name in files}
     return Exported(tuple(releases), _remove_others(stick, belong), unchanged)
 

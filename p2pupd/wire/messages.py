@@ -18,7 +18,10 @@ VERSION_PATTERN: Final = re.compile(r"[A-Za-z0-9.+-]{1,32}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Who answers: `manifest` is the full digest, empty while there is none; ports are TCP."""
+    """Who answers: `manifest` is the full digest, empty while there is none; ports are TCP.
+
+    `uplink`: it can fetch from far away now.
+    """
 
     id: DeviceId
     realm: Realm
@@ -27,6 +30,7 @@ class Hello:
     port: int
     bt_port: int
     version: str
+    uplink: bool = False
 
     def encode(self) -> bytes:
         """As sent."""
@@ -40,22 +44,30 @@ class Hello:
                 "port": self.port,
                 "bt": self.bt_port,
                 "version": self.version,
+                "up": self.uplink,
             }
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """ "My manifest is now `manifest`; ask me on `port`." """
+    """ "My manifest is now `manifest`, and so is my uplink; ask me on `port`." """
 
     id: DeviceId
     manifest: ManifestDigest
     port: int
+    uplink: bool = False
 
     def encode(self) -> bytes:
         """As sent."""
         return codec.pack(
-            {"v": PROTOCOL_VERSION, "id": self.id, "manifest": self.manifest, "port": self.port}
+            {
+                "v": PROTOCOL_VERSION,
+                "id": self.id,
+                "manifest": self.manifest,
+                "port": self.port,
+                "up": self.uplink,
+            }
         )
 
 
@@ -77,6 +89,7 @@ def decode_hello(raw: bytes) -> Hello:
         port=_port(fields, "port"),
         bt_port=_port(fields, "bt"),
         version=_matching(fields, "version", VERSION_PATTERN),
+        uplink=_flag(fields, "up"),
     )
 
 
@@ -87,6 +100,7 @@ def decode_notify(raw: bytes) -> Notify:
         id=DeviceId(_matching(fields, "id", DEVICE_PATTERN)),
         manifest=ManifestDigest(_matching(fields, "manifest", SHA256_PATTERN)),
         port=_port(fields, "port"),
+        uplink=_flag(fields, "up"),
     )
 
 
@@ -108,6 +122,14 @@ def _matching(fields: dict[str, Any], key: str, pattern: re.Pattern[str]) -> str
     value = _text(fields, key)
     if pattern.fullmatch(value) is None:
         raise ProtocolError(f"`{key}` is malformed")
+    return value
+
+
+def _flag(fields: dict[str, Any], key: str) -> bool:
+    """Absent means no: that is what devices of before say."""
+    value = fields.get(key, False)
+    if not isinstance(value, bool):
+        raise ProtocolError(f"`{key}` is not true or false")
     return value
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from p2pupd.cli.examination import judge_clock
 from p2pupd.host.settings import ClockTrust
 from p2pupd.model.clock import WallClock
 from tests.publishing import Publisher
+from tests.serving import served
+from tests.sticks import write_repository
 from tests.support import eventually_sync, needs_root
 
 Findings = dict[str, dict[str, Any]]
@@ -277,6 +280,28 @@ def test_an_address_of_another_host_is_told(patient: Patient) -> None:
 def test_a_swarm_on_a_network_device_is_not_tried(patient: Patient) -> None:
     found = patient.says("--set", 'swarm.interfaces=["eth0"]', "--set", "swarm.port=7831")
     assert "swarm.port" not in found
+
+
+def test_an_uplink_that_answers_or_does_not_is_told(patient: Patient, tmp_path: Path) -> None:
+    write_repository(tmp_path / "far")
+    with served(tmp_path / "far") as server:
+        patient.configure(uplink={"url": server.url})
+        verdict, says = patient.verdict("uplink")
+        assert (verdict, says) == ("ok", f"{server.url} answers, its timestamp has version 1")
+        patient.configure(uplink={"url": f"{server.url}/none"})
+        verdict, says = patient.verdict("uplink")
+        assert verdict == "fail"
+        assert "answered 404" in says
+    hour = (datetime.now().astimezone().hour + 2) % 24
+    closed = f"{hour:02}:00-{hour:02}:01"
+    patient.configure(uplink={"url": "http://127.0.0.1:1", "hours": [closed]})
+    verdict, says = patient.verdict("uplink")
+    assert verdict == "ok"
+    assert "was not asked: the uplink is closed" in says
+    patient.configure(uplink={"url": "https://127.0.0.1:1/", "ca_file": "none"})
+    verdict, says = patient.verdict("uplink")
+    assert verdict == "fail"
+    assert "uplink.ca_file" in says
 
 
 def test_without_multicast_nothing_is_asked(patient: Patient) -> None:

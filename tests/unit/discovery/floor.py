@@ -1,6 +1,7 @@
 """A floor of devices that answer hellos, and a listener that remembers what it is told."""
 
 import asyncio
+from typing import Any
 
 from p2pupd.errors import FetchError
 from p2pupd.model.device import Neighbour, Role
@@ -16,8 +17,15 @@ def device(number: int) -> DeviceId:
     return DeviceId((LETTERS[number // 32] + LETTERS[number % 32]) * 26)
 
 
-def hello(number: int, manifest: str = "", realm: Realm = REALM, bt_port: int = 6881) -> Hello:
-    return Hello(device(number), realm, manifest, Role.PEER, 7830, bt_port, "0.1.0")
+def hello(
+    number: int,
+    manifest: str = "",
+    realm: Realm = REALM,
+    bt_port: int = 6881,
+    *,
+    uplink: bool = False,
+) -> Hello:
+    return Hello(device(number), realm, manifest, Role.PEER, 7830, bt_port, "0.1.0", uplink)
 
 
 def hint(number: int, host: str = "", source: str = "mdns", realm: Realm = REALM) -> Neighbour:
@@ -40,8 +48,8 @@ class Floor:
         self.answering = asyncio.Event()
         self.answering.set()
 
-    def add(self, number: int, **changes: str) -> None:
-        self.answers[address(number)] = hello(number, **changes)  # type: ignore[arg-type]
+    def add(self, number: int, **changes: Any) -> None:
+        self.answers[address(number)] = hello(number, **changes)
 
     async def ask(self, host: str, _: int) -> Hello:
         self.asked.append(host)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -54,6 +55,20 @@ def test_the_text_is_small_and_names_no_host_or_model() -> None:
     assert set(info.properties) == {b"v", b"id", b"realm", b"m", b"bt", b"role"}
     assert info.name == f"{ID}.{SERVICE}"
     assert info.server == f"{ID}.local."
+
+
+def test_an_uplink_is_announced_and_read() -> None:
+    info = service_info(replace(ANNOUNCEMENT, uplink=True), ["192.0.2.7"])
+
+    neighbour = neighbour_from(info, "mdns", 5.0)
+
+    assert neighbour is not None
+    assert neighbour.uplink
+    assert len(info.text) <= TXT_LIMIT
+    for text in (TEXT, TEXT | {b"up": b"0"}, TEXT | {b"up": None}):
+        without = claimed(properties=text)
+        assert without is not None
+        assert not without.uplink
 
 
 def test_a_device_without_a_manifest_is_a_neighbour() -> None:

@@ -271,6 +271,24 @@ async def test_a_new_manifest_from_the_known_place_is_news_without_asking() -> N
         assert len(floor.asked) == 1
 
 
+async def test_a_neighbour_that_says_it_has_an_uplink_is_asked_whether_it_is_so() -> None:
+    floor, heard = Floor(), Heard()
+    floor.add(1)
+    async with viewing(floor, heard) as view:
+        view.neighbour_seen(hint(1))
+        await eventually(lambda: heard.seen)
+        assert not heard.seen[0].uplink
+
+        view.told(device(1), ManifestDigest("0" * 64), address(1), 7830, uplink=True)
+        await eventually(lambda: len(floor.asked) == 2)
+        await idle()
+        assert not any(each.uplink for each in heard.seen), "its own hello counts"
+
+        floor.add(1, uplink=True)
+        view.neighbour_seen(replace(hint(1), uplink=True))
+        await eventually(lambda: heard.seen[-1].uplink)
+
+
 async def test_a_notification_from_an_unknown_device_introduces_it() -> None:
     floor, heard = Floor(), Heard()
     floor.add(1, manifest="d" * 64)

@@ -13,7 +13,7 @@ from p2pupd.feeds.settings import MediaSettings
 from p2pupd.model.setting import Seconds
 from p2pupd.wire import bundle as wire
 from tests.contents import payload
-from tests.sticks import Heard, metadata, released, write_repository
+from tests.sticks import Heard, layer_path, metadata, released, write_repository
 from tests.support import eventually, running
 
 CONTENT = payload(5000)
@@ -41,13 +41,18 @@ async def test_a_repository_that_appears_is_offered_and_its_end_is_told(
         os.rename(place, tmp_path / "made")
         assert await eventually(lambda: heard.gone) == [offer.source]
         assert offer.open_content is not None
-        with pytest.raises(SourceGone):
-            offer.open_content(released(CONTENT))
+        assert offer.open_layer is not None
+        for opener in (offer.open_content, offer.open_layer):
+            with pytest.raises(SourceGone):
+                opener(released(CONTENT))
+        (tmp_path / "made" / "p2pupd" / layer_path(released(CONTENT))).write_bytes(bytes(32))
         os.rename(tmp_path / "made", place)
         await eventually(lambda: len(heard.offers) == 2)
         assert heard.offers[1].open_content is not None
         with heard.offers[1].open_content(released(CONTENT)) as file:
             assert file.read() == CONTENT
+        assert heard.offers[1].open_layer is not None
+        assert heard.offers[1].open_layer(released(CONTENT)) == bytes(32), "as it is, not believed"
 
 
 async def test_a_change_is_offered_again(place: Path, feed: DirectoryFeed) -> None:

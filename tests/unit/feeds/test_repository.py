@@ -15,12 +15,19 @@ from p2pupd.errors import (
     UnsafeMedia,
     UpdateError,
 )
-from p2pupd.feeds.repository import DEEPEST, fingerprint, open_target, read_repository
+from p2pupd.feeds.repository import (
+    DEEPEST,
+    fingerprint,
+    open_target,
+    read_layer,
+    read_repository,
+)
 from p2pupd.feeds.settings import MediaSettings
 from p2pupd.wire import bundle as wire
-from tests.contents import payload
+from tests.contents import layer_of, payload
 from tests.sticks import (
     endless_directories,
+    layer_path,
     metadata,
     released,
     signed,
@@ -244,3 +251,37 @@ def test_fingerprints_of_nothing_and_of_the_unreadable(stick: Path, tmp_path: Pa
     assert fingerprint(stick, LIMITS) is None
     (stick / "p2pupd").symlink_to("moved")
     assert (fingerprint(stick, LIMITS) or ("",))[0] == "unreadable"
+
+
+@pytest.fixture
+def layer(stick: Path) -> Path:
+    path = stick / "p2pupd" / layer_path(RELEASE)
+    path.write_bytes(layer_of(CONTENT))
+    return path
+
+
+def test_a_layer_is_read_as_it_is(stick: Path, layer: Path) -> None:
+    assert read_layer(stick, RELEASE) == layer_of(CONTENT)
+
+
+def test_a_repository_without_layers_has_none(stick: Path) -> None:
+    assert read_layer(stick, RELEASE) is None
+
+
+def test_a_layer_of_another_length_or_kind_is_refused(stick: Path, layer: Path) -> None:
+    layer.write_bytes(layer_of(CONTENT) + b"0")
+    with pytest.raises(UnsafeMedia, match="bytes; 224 are signed"):
+        read_layer(stick, RELEASE)
+    layer.unlink()
+    layer.symlink_to(stick / "elsewhere")
+    with pytest.raises(UnsafeMedia, match="symbolic link"):
+        read_layer(stick, RELEASE)
+    with pytest.raises(UnsafeMedia):
+        read_layer(stick, replace(RELEASE, target="../evil"))
+
+
+def test_the_layer_of_a_medium_that_left_is_gone_with_it(stick: Path, layer: Path) -> None:
+    with pytest.raises(SourceGone):
+        read_layer(stick, RELEASE, lambda: True)
+    with pytest.raises(SourceGone):
+        read_layer(stick / "none", RELEASE)

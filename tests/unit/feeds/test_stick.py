@@ -22,8 +22,8 @@ from p2pupd.feeds.settings import MediaSettings
 from p2pupd.feeds.stick import export_to
 from p2pupd.model.release import Release
 from p2pupd.wire import bundle as wire
-from tests.contents import payload
-from tests.sticks import metadata, mounted, released, target_path, write_repository
+from tests.contents import layer_of, payload
+from tests.sticks import layer_path, metadata, mounted, released, target_path, write_repository
 from tests.support import needs_root
 
 CONTENTS = (payload(3 << 20), payload(1000, 2))
@@ -77,7 +77,7 @@ def test_the_timestamp_is_written_last(stick: Path, stored: Stored) -> None:
         (path for path in stick.rglob("*") if path.is_file()), key=lambda p: p.stat().st_mtime_ns
     )
     names = [path.name for path in written]
-    assert [name[:64] for name in names[:2]] == [r.artifact.sha256 for r in RELEASES]
+    assert [name[:64] for name in names[:4:2]] == [r.artifact.sha256 for r in RELEASES]
     assert names[-3:] == ["1.targets.json", "1.snapshot.json", "timestamp.json"]
     assert not [name for name in names if name.endswith(".new")]
 
@@ -203,3 +203,48 @@ def test_a_read_only_stick_is_a_clear_error(stick: Path, stored: Stored) -> None
     with mounted(stick):
         subprocess.run(["mount", "-o", "remount,ro", stick], check=True)
         refused(stick, stored, HostError, "Read-only file system")
+
+
+def layers(stick: Path) -> list[bytes]:
+    return [(stick / "p2pupd" / layer_path(each)).read_bytes() for each in RELEASES]
+
+
+def test_a_piece_layer_lies_beside_every_target(stick: Path, stored: Stored) -> None:
+    export_to(stick, bundle(), stored, ignore)
+    assert layers(stick) == [layer_of(content) for content in CONTENTS]
+
+
+@pytest.mark.parametrize("wrong", [b"", bytes(32 * 192), bytes(9999)])
+def test_a_wrong_layer_beside_the_file_is_not_copied(
+    stick: Path, stored: Stored, wrong: bytes
+) -> None:
+    for _, content in stored:
+        content.with_name(content.name + ".layer").write_bytes(wrong)
+    export_to(stick, bundle(), stored, ignore)
+    assert layers(stick) == [layer_of(content) for content in CONTENTS]
+
+
+def test_a_stick_of_before_gets_its_layers_and_nothing_else(stick: Path, stored: Stored) -> None:
+    export_to(stick, bundle(), stored, ignore)
+    first, second = (stick / "p2pupd" / layer_path(each) for each in RELEASES)
+    target = stick / "p2pupd" / target_path(RELEASES[0])
+    before = target.stat().st_ino
+    first.unlink()
+    second.write_bytes(b"rubbish")
+    beside = stored[1][1].with_name(stored[1][1].name + ".layer")
+    beside.write_bytes(layer_of(CONTENTS[1]))
+    export_to(stick, bundle(), stored, ignore)
+    assert layers(stick) == [layer_of(content) for content in CONTENTS]
+    assert target.stat().st_ino == before
+    with pytest.raises(NothingToDo):
+        export_to(stick, bundle(), stored, ignore)
+
+
+def test_a_layer_that_cannot_be_had_stops_no_export(stick: Path, stored: Stored) -> None:
+    export_to(stick, bundle(), stored, ignore)
+    layer = stick / "p2pupd" / layer_path(RELEASES[0])
+    layer.unlink()
+    os.mkfifo(layer)
+    stored[0][1].write_bytes(b"damaged in the store, whole on the stick")
+    with pytest.raises(NothingToDo):
+        export_to(stick, bundle(), stored, ignore)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from p2pupd.core.piece_layer import PieceLayer
 from p2pupd.errors import HostError, SpaceError, UsageError
 from p2pupd.publisher.intake import length_of, take_in
 
@@ -132,3 +133,17 @@ def test_the_copy_is_for_everybody_to_read(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "targets" / "final").stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize("size", [1, 16384, 3_000_000])
+def test_the_piece_layer_is_placed_beside_the_copy_and_proves_itself(
+    tmp_path: Path, size: int
+) -> None:
+    final = tmp_path / "targets" / "final.img"
+    image = an_image(tmp_path, size)
+    with take_in(image, tmp_path / "targets", quiet) as incoming:
+        incoming.place(final)
+    layer = PieceLayer.proved(
+        incoming.artifact, (tmp_path / "targets" / "final.img.layer").read_bytes()
+    )
+    assert layer.matches(0, image.read_bytes()[:16384])

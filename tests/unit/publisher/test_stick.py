@@ -67,6 +67,7 @@ def test_a_stick_holds_the_latest_release_and_the_current_metadata_only(
     assert result == Exported((latest,), removed=0, unchanged=False)
     assert files_of(medium / "p2pupd") == {
         on_stick(latest),
+        f"{on_stick(latest)}.layer",
         "metadata/1.root.json",
         "metadata/1.targets.json",
         "metadata/3.gateway.json",
@@ -100,7 +101,7 @@ def test_files_of_the_past_leave_the_stick(publisher: Publisher, medium: Path) -
     (medium / "holiday.jpg").write_bytes(b"not ours")
     result = export(publisher, medium, components=frozenset({"gateway-os"}))
     assert result.unchanged
-    assert result.removed == 2
+    assert result.removed == 3, "the old target, its layer, and the link"
     assert on_stick(old) not in files_of(medium / "p2pupd")
     assert not (medium / "p2pupd" / "targets" / "gateway" / "sensor-fw").exists()
     assert (medium / "holiday.jpg").exists()
@@ -283,3 +284,14 @@ def test_a_stick_that_is_write_protected_says_so(publisher: Publisher, medium: P
             export(publisher, medium)
     finally:
         subprocess.run(["umount", str(medium)], check=True)
+
+
+def test_a_repository_without_piece_layers_makes_a_stick_with_them(
+    publisher: Publisher, medium: Path
+) -> None:
+    layer = publisher.directory / f"{on_stick(publisher.add(1))}.layer"
+    right = layer.read_bytes()
+    layer.unlink()
+    result = export(publisher, medium)
+    assert (medium / "p2pupd" / layer.relative_to(publisher.directory)).read_bytes() == right
+    assert result.removed == 0

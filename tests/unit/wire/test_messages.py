@@ -21,13 +21,22 @@ def altered(raw: bytes, **changes: Any) -> bytes:
     return codec.pack({key: value for key, value in fields.items() if value is not None})
 
 
-@pytest.mark.parametrize("hello", [HELLO, replace(HELLO, manifest="", port=0, bt_port=65535)])
+@pytest.mark.parametrize(
+    "hello", [HELLO, replace(HELLO, manifest="", port=0, bt_port=65535, uplink=True)]
+)
 def test_a_hello_comes_back(hello: Hello) -> None:
     assert decode_hello(hello.encode()) == hello
 
 
 def test_a_notification_comes_back() -> None:
     assert decode_notify(NOTIFY.encode()) == NOTIFY
+    with_uplink = replace(NOTIFY, uplink=True)
+    assert decode_notify(with_uplink.encode()) == with_uplink
+
+
+def test_who_does_not_speak_of_an_uplink_has_none() -> None:
+    assert not decode_hello(altered(HELLO.encode(), up=None)).uplink
+    assert not decode_notify(altered(NOTIFY.encode(), up=None)).uplink
 
 
 def test_keys_of_a_later_version_are_ignored() -> None:
@@ -54,6 +63,7 @@ def test_keys_of_a_later_version_are_ignored() -> None:
         {"bt": None},
         {"version": "a b"},
         {"version": "x" * 33},
+        {"up": 1},
     ],
 )
 def test_a_malformed_hello_is_refused(changes: dict[str, Any]) -> None:

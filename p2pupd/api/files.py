@@ -1,0 +1,61 @@
+"""A file as an HTTP answer, whole or one range of it (RFC 9110, sections 8.8, 13 and 14)."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from typing import BinaryIO, Final
+
+from aiohttp import web
+
+from p2pupd.api.limits import send
+from p2pupd.api.ranges import NotSatisfiable, parse_range
+from p2pupd.api.settings import PeerApiSettings
+
+CHUNK: Final = 64 * 1024
+"""Bytes sent, and read from disk, at once."""
+
+
+async def send_file(
+    request: web.Request, file: BinaryIO, tag: str, settings: PeerApiSettings
+) -> web.StreamResponse:
+    """Answer with `file`, whose quoted entity tag is `tag`, at the caller's pace (limits.send)."""
+    length = os.fstat(file.fileno()).st_size
+    wanted = request.headers.get("Range")
+    if request.method != "GET" or request.headers.get("If-Range", tag) != tag:
+        wanted = None
+    try:
+        part = parse_range(wanted, length)
+    except NotSatisfiable as error:
+        raise web.HTTPRequestRangeNotSatisfiable(
+            headers={"Content-Range": f"bytes */{length}"}
+        ) from error
+    start, count = part or (0, length)
+    response = web.StreamResponse(
+        status=206 if part else 200,
+        headers={
+            "Accept-Ranges": "bytes",
+            "Content-Type": "application/octet-stream",
+            "ETag": tag,
+        },
+    )
+    response.content_length = count
+    if part:
+        response.headers["Content-Range"] = f"bytes {start}-{start + count - 1}/{length}"
+    body = _blocks(file, start, count if request.method == "GET" else 0)
+    return await send(request, response, body, settings)
+
+
+async def hide_server(_: web.Request, response: web.StreamResponse) -> None:
+    """For `on_response_prepare`: what we run on is nobody's business."""
+    response.headers["Server"] = "p2pupd"
+
+
+async def _blocks(file: BinaryIO, start: int, count: int) -> AsyncIterator[bytes]:
+    """A file that became shorter ends the body early; the caller sees it by the length."""
+    end = start + count
+    while start < end:
+        block = await asyncio.to_thread(os.pread, file.fileno(), min(CHUNK, end - start), start)
+        if not block:
+            return
+        start += len(block)
+        yield block
