@@ -8,11 +8,12 @@ from typing import Final
 
 import libtorrent as lt
 
+from p2pupd.core.allowance import Allowance
 from p2pupd.errors import ContentError, FetchError, UpdateError
 from p2pupd.model.device import ByteCounts
 from p2pupd.model.ids import DeviceId
 from p2pupd.model.release import Artifact
-from p2pupd.swarm import resume
+from p2pupd.swarm import limiting, resume
 from p2pupd.swarm.alerts import (
     Alert,
     AlertsLost,
@@ -52,11 +53,11 @@ class LibtorrentSwarm:
         self._uploads = uploads
         self._listening: Listening | None = None
         self._ready = asyncio.Event()
-        self._rung = asyncio.Event()
-        self._stirred = asyncio.Event()
+        self._rung, self._stirred = asyncio.Event(), asyncio.Event()
         self._peers: dict[DeviceId, SwarmPeer] = {}
         self._transfers: dict[str, Transfer] = {}
         self._ledger: dict[str, ByteCounts] = {}
+        self._allowance = Allowance()
         self._blocks = Blocklist(settings.unwanted_blocks, settings.block_for)
 
     @property
@@ -80,6 +81,7 @@ class LibtorrentSwarm:
         loop = asyncio.get_running_loop()
         loop.add_reader(listening.alarm, self._rung.set)
         self._apply_queue()
+        self.limit(self._allowance)
         self._ready.set()
         log.info("swarm.listening port=%d", listening.port)
         try:
@@ -111,7 +113,7 @@ class LibtorrentSwarm:
         transfer = await self._join(artifact, directory, complete=True)
         if transfer is known and transfer.unfinished and transfer.handle:
             transfer.checked.clear()
-            transfer.handle.force_recheck()
+            limiting.recheck(transfer.handle, self._allowance, artifact.pieces_root)
         try:
             await transfer.checked.wait()
             if not transfer.finished.is_set():
@@ -127,9 +129,14 @@ class LibtorrentSwarm:
             transfer.end(FetchError("the artifact is not wanted any more", reason="dropped"))
             await self._leave(transfer)
 
+    def limit(self, allowance: Allowance) -> None:
+        self._allowance = allowance
+        if self._listening:
+            handles = {root: each.handle for root, each in self._transfers.items() if each.handle}
+            limiting.apply(self._listening.session, allowance, handles)
+
     def set_peers(self, peers: Sequence[SwarmPeer]) -> None:
-        before = self._peers
-        fetching = self._fetching
+        before, fetching = self._peers, self._fetching
         self._peers = {peer.id: peer for peer in peers if is_address(peer.host)}
         self._apply_queue()
         for transfer in self._transfers.values():
@@ -156,8 +163,7 @@ class LibtorrentSwarm:
     def _apply_queue(self) -> None:
         if self._listening:
             devices = min(len(self._fetching) + 1, self._settings.connections)
-            queue = request_queue(self._settings.outstanding, devices)
-            self._listening.limit_requests(queue)
+            self._listening.limit_requests(request_queue(self._settings.outstanding, devices))
 
     async def _join(
         self, artifact: Artifact, directory: Path, *, complete: bool = False
@@ -196,7 +202,9 @@ class LibtorrentSwarm:
         alone = transfer.watch.alone
         parameters.max_connections = FEWEST_CONNECTIONS if alone else self._settings.connections
         try:
-            transfer.handle = self._listening.session.add_torrent(parameters)
+            transfer.handle = limiting.add(
+                self._listening.session, parameters, self._allowance, transfer.artifact.pieces_root
+            )
         except RuntimeError as error:
             raise FetchError(f"cannot add {transfer.artifact.pieces_root}: {error}") from error
 
@@ -260,8 +268,7 @@ class LibtorrentSwarm:
             self._forget(transfer)
 
     def _forget(self, transfer: Transfer) -> None:
-        root = transfer.artifact.pieces_root
-        self._ledger[root] = transfer.counts
+        self._ledger[root := transfer.artifact.pieces_root] = transfer.counts
         if self._transfers.get(root) is transfer:
             del self._transfers[root]
         if not transfer.durable:
@@ -327,7 +334,8 @@ class LibtorrentSwarm:
             await self._leave(transfer)
         if not transfer.unfinished or transfer.handle is None:
             return
-        if not transfer.checked.is_set() or not self._peers:
+        root = transfer.artifact.pieces_root
+        if not (transfer.checked.is_set() and self._peers and self._allowance.moves(root)):
             transfer.watch.rest(now)
         if not transfer.checked.is_set():
             return
@@ -339,7 +347,7 @@ class LibtorrentSwarm:
                 if transfer.blind:
                     transfer.blind = False
                     transfer.checked.clear()
-                    transfer.handle.force_recheck()
+                    limiting.recheck(transfer.handle, self._allowance, root)
             elif transfer.watch.stalled(transfer.state.done, now, len(self._peers)):
                 await self._start_over(transfer)
         except UpdateError as error:
@@ -351,8 +359,7 @@ class LibtorrentSwarm:
         async with transfer.saving:
             if self._listening is None or transfer.handle is None or not transfer.unfinished:
                 return
-            peers = self._candidates(transfer)
-            root = transfer.artifact.pieces_root
+            peers, root = self._candidates(transfer), transfer.artifact.pieces_root
             hosts = ",".join(peer.host for peer in peers)
             log.warning("swarm.start-over root=%s hosts=%s", root[:16], hosts)
             self._listening.session.remove_torrent(transfer.handle)
