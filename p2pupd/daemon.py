@@ -22,15 +22,18 @@ from p2pupd import BUILD_TIME, __version__
 from p2pupd.api import peer as peer_api
 from p2pupd.api.control import control_app, serve_socket
 from p2pupd.config.load import Config
+from p2pupd.config.reload import Reloader
 from p2pupd.config.schema import Settings
 from p2pupd.discovery.interface import Discovery
 from p2pupd.discovery.interfaces import InterfaceWatcher
 from p2pupd.discovery.mdns import MdnsDiscovery
 from p2pupd.discovery.static import StaticPeers
 from p2pupd.discovery.view import View
+from p2pupd.engine.line import Facts, LineCare
 from p2pupd.engine.loop import Engine
 from p2pupd.engine.operations import Operations
 from p2pupd.engine.parts import InstallPart, Parts
+from p2pupd.engine.pausing import PauseFile
 from p2pupd.engine.tasks import Tasks
 from p2pupd.errors import ConfigError, UpdateError
 from p2pupd.feeds.directory import DirectoryFeed
@@ -101,6 +104,7 @@ async def _main(daemon: "Daemon") -> None:
     stay_small()
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "p2pupd"))
     _stop_on_signals(daemon.shutdown_grace, daemon.manager)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, daemon.reloader.wanted.set)
     await daemon.run()
 
 
@@ -140,6 +144,7 @@ class Daemon:
         self._settings: Settings = config.settings
         self.shutdown_grace = config.settings.device.shutdown_grace
         self._socket = config.control_socket
+        self.reloader = Reloader(config)
         self.manager = manager
         self._port = 0
         self._discoveries: list[Discovery] = []
@@ -165,6 +170,7 @@ class Daemon:
             self._tasks.supervise("swarm", self._swarm.run)
             await self._swarm.listening()
             self._build()
+            await self.line.start()
             self._start(sockets)
             await self.engine.ready.wait()
             give_back()
@@ -215,6 +221,18 @@ class Daemon:
             suspect=self.view.suspect,
         )
         self.engine = Engine(self._parts(), settings.device)
+        self.line = LineCare(
+            settings.limits,
+            Facts(
+                role=settings.device.role,
+                now=lambda: self.engine.parts.clock().now,
+                neighbours=self.view.neighbours,
+                releases=lambda: self.engine.manifest.releases if self.engine.manifest else (),
+            ),
+            PauseFile(settings.state_dir),
+            self._swarm,
+        )
+        self.reloader.live.append(("limits", self.line.configure))
 
     def _parts(self) -> Parts:
         settings, fixed = self._settings, self._fixed
@@ -243,14 +261,18 @@ class Daemon:
             write_stick=export_to,
             neighbours=self.view.neighbours,
             ask_neighbours=self.feed.check,
+            line=self.line,
+            reload=self.reloader.reload,
         )
         control = control_app(operations)
-        app = peer_api.peer_app(self, settings.peer)
+        app = peer_api.peer_app(self, settings.peer, self.line)
         tasks.start("engine", self.engine.run())
         tasks.supervise("peer-api", partial(peer_api.serve, app, sockets, settings.peer))
         tasks.supervise(
             "control-api", partial(serve_socket, control, self._socket, settings.control.mode)
         )
+        tasks.supervise("line", self.line.run)
+        tasks.supervise("reload", self.reloader.run)
         tasks.supervise("interfaces", self._watcher.run)
         tasks.supervise("neighbours", self.view.run)
         for discovery in self._discoveries:
@@ -285,11 +307,13 @@ class Daemon:
         """An admitted neighbour appeared or changed."""
         self.feed.neighbour_seen(neighbour)
         self._swarm.set_peers(_swarm_peers(self.view.neighbours()))
+        self.line.poke()
 
     def neighbour_lost(self, neighbour: DeviceId, source: str) -> None:
         """It is gone."""
         self.feed.neighbour_lost(neighbour, source)
         self._swarm.set_peers(_swarm_peers(self.view.neighbours()))
+        self.line.poke()
 
     # -- PeerState -------------------------------------------------------------------------------
 
@@ -333,6 +357,7 @@ class Daemon:
         return Announcement(hello.id, hello.realm, manifest, hello.role, hello.port, hello.bt_port)
 
     def _announce(self, manifest: ManifestDigest) -> None:
+        self.line.poke()
         for discovery in self._discoveries:
             discovery.announce(self._announcement())
         self._tasks.start("notify", self._notify(manifest))
@@ -372,5 +397,4 @@ def _swarm_peers(neighbours: Iterable[Neighbour]) -> list[SwarmPeer]:
 
 def _loopback(addresses: tuple[str, ...]) -> str | None:
     """Many daemons on one machine tell each other apart by their loopback addresses."""
-    first = addresses[0]
-    return first if ip_address(first).is_loopback else None
+    return addresses[0] if ip_address(addresses[0]).is_loopback else None

@@ -2,7 +2,8 @@
 
 `GET /peer/v1/hello` · `GET /peer/v1/bundle` (ETag = digest, 304, deflate) · `POST /peer/v1/notify`
 (204) · `GET /peer/v1/artifact/<sha256>` (one Range; several are refused with 416). What is unknown
-is 404, too much at once 429, a request that takes too long to arrive 408, a malformed one 400.
+is 404, too much at once 429, a request that takes too long to arrive 408, a malformed one 400, an
+artifact that may not move now 503 with Retry-After.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from typing import BinaryIO, Final, Protocol
 from aiohttp import web
 
 from p2pupd.api.limits import Doorkeeper, Gate, send
+from p2pupd.api.outlet import OpenOutlet, Outlet, mark
 from p2pupd.api.ranges import NotSatisfiable, parse_range
 from p2pupd.api.settings import PeerApiSettings
 from p2pupd.errors import HostError, ProtocolError
@@ -47,9 +49,11 @@ class PeerState(Protocol):
         """A device at IP `address` says that its manifest changed. A hint, not believed."""
 
 
-def peer_app(state: PeerState, settings: PeerApiSettings) -> web.Application:
-    """The application; `serve` puts it on the network."""
-    handlers = _Handlers(state, settings)
+def peer_app(
+    state: PeerState, settings: PeerApiSettings, outlet: Outlet | None = None
+) -> web.Application:
+    """The application; `serve` puts it on the network. Artifacts go out through `outlet`."""
+    handlers = _Handlers(state, settings, outlet or OpenOutlet())
     app = web.Application(client_max_size=settings.body, middlewares=[handlers.guard])
     app.on_response_prepare.append(_hide_server)
     app.add_routes(
@@ -114,8 +118,9 @@ async def serve(
 class _Handlers:
     """One method per call; `guard` runs around all of them."""
 
-    def __init__(self, state: PeerState, settings: PeerApiSettings) -> None:
+    def __init__(self, state: PeerState, settings: PeerApiSettings, outlet: Outlet) -> None:
         self._state = state
+        self._outlet = outlet
         self._settings = settings
         self._gate = Gate(settings, asyncio.get_running_loop().time)
         self._deflated: tuple[str, bytes] = ("", b"")
@@ -129,6 +134,7 @@ class _Handlers:
         with self._gate.admitted(request.remote or "") as admitted:
             if not admitted:
                 raise web.HTTPTooManyRequests(headers={"Retry-After": "1"})
+            mark(request, 0)
             try:
                 return await handler(request)
             except ProtocolError as error:
@@ -170,7 +176,12 @@ class _Handlers:
         if file is None:
             raise web.HTTPNotFound(text="no such artifact here\n")
         with file:
-            return await self._send_file(request, file, f'"{sha256}"')
+            wait = self._outlet.retry_after(sha256)
+            if wait is not None:
+                raise web.HTTPServiceUnavailable(headers={"Retry-After": str(wait)})
+            mark(request, self._outlet.dscp)
+            with self._outlet.sending():
+                return await self._send_file(request, file, f'"{sha256}"')
 
     async def _send_file(
         self, request: web.Request, file: BinaryIO, tag: str
@@ -198,7 +209,18 @@ class _Handlers:
         if part:
             response.headers["Content-Range"] = f"bytes {start}-{start + count - 1}/{length}"
         body = _blocks(file, start, count if request.method == "GET" else 0)
+        body = self._paced(body, Sha256(request.match_info["sha256"]), response)
         return await send(request, response, body, self._settings)
+
+    async def _paced(
+        self, blocks: AsyncIterator[bytes], digest: Sha256, response: web.StreamResponse
+    ) -> AsyncIterator[bytes]:
+        """At the line's pace; the connection ends early where the line stops the artifact."""
+        async for block in blocks:
+            if not await self._outlet.admit(digest, len(block)):
+                response.force_close()
+                return
+            yield block
 
     async def _deflate(self, digest: str, raw: bytes) -> bytes:
         if self._deflated[0] != digest:
