@@ -97,6 +97,25 @@ def control_app(controls: Controls) -> web.Application:
     async def rollback(_: web.Request) -> web.Response:
         return web.json_response({"said": await controls.rollback()})
 
+    app.add_routes(
+        [
+            web.get("/v1/status", status),
+            web.get("/v1/peers", peers),
+            web.get("/v1/history", history),
+            web.post("/v1/check", check),
+            web.post("/v1/approve", approve),
+            web.post("/v1/rollback", rollback),
+            *_line_routes(controls),
+            web.post("/v1/import", _streamed(controls.import_from)),
+            web.post("/v1/export", _streamed(controls.export_to)),
+        ]
+    )
+    return app
+
+
+def _line_routes(controls: Controls) -> list[web.RouteDef]:
+    """Care for the line."""
+
     async def pause(request: web.Request) -> web.Response:
         seconds = _seconds(await _body(request), "seconds")
         return web.json_response({"said": await controls.pause(seconds)})
@@ -107,22 +126,11 @@ def control_app(controls: Controls) -> web.Application:
     async def reload(_: web.Request) -> web.Response:
         return web.json_response({"said": await controls.reload()})
 
-    app.add_routes(
-        [
-            web.get("/v1/status", status),
-            web.get("/v1/peers", peers),
-            web.get("/v1/history", history),
-            web.post("/v1/check", check),
-            web.post("/v1/approve", approve),
-            web.post("/v1/rollback", rollback),
-            web.post("/v1/pause", pause),
-            web.post("/v1/resume", resume),
-            web.post("/v1/reload", reload),
-            web.post("/v1/import", _streamed(controls.import_from)),
-            web.post("/v1/export", _streamed(controls.export_to)),
-        ]
-    )
-    return app
+    return [
+        web.post("/v1/pause", pause),
+        web.post("/v1/resume", resume),
+        web.post("/v1/reload", reload),
+    ]
 
 
 def _streamed(
