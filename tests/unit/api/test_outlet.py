@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -63,7 +64,8 @@ class Caller:
     def __init__(self, seed: Seed, session: aiohttp.ClientSession, port: int) -> None:
         self.seed = seed
         self.session = session
-        self._root = f"http://{seed.address}:{port}/peer/v1"
+        host = f"[{seed.address}]" if ":" in seed.address else seed.address
+        self._root = f"http://{host}:{port}/peer/v1"
 
     def artifact(self) -> "aiohttp.client._RequestContextManager":
         return self.session.get(f"{self._root}/artifact/{DIGEST}")
@@ -74,9 +76,13 @@ class Caller:
 
 
 @asynccontextmanager
-async def _called(seed: Seed) -> AsyncIterator[Caller]:
-    settings = PeerApiSettings(listen=(seed.address,), port=0)
+async def _called(
+    seed: Seed, settings: PeerApiSettings | None = None, *, send_buffer: int = 0
+) -> AsyncIterator[Caller]:
+    settings = replace(settings or PeerApiSettings(), listen=(seed.address,), port=0)
     sockets = listen(settings)
+    if send_buffer:
+        sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     port = sockets[0].getsockname()[1]
     await seed.line.start()
     connector = aiohttp.TCPConnector(limit=1)
@@ -132,18 +138,17 @@ async def test_it_keeps_to_the_upload_limit_and_takes_half_of_it(caller: Caller)
 
 
 async def test_a_slow_line_is_not_the_readers_fault(tmp_path: Path) -> None:
+    """Two seconds pass before the second block; then so much comes that the reader falls behind."""
     seed = Seed(tmp_path)
-    seed.line.configure(LimitSettings(upload=Bytes(1024 * KIB)))
-    impatient = replace(PeerApiSettings(), stall=Seconds(0.2), least_rate=Bytes(64 << 20))
-    settings = replace(impatient, listen=(seed.address,), port=0)
-    sockets = listen(settings)
-    url = f"http://{seed.address}:{sockets[0].getsockname()[1]}/peer/v1/artifact/{DIGEST}"
-    async with (
-        running(serve(peer_app(seed, settings, seed.line), sockets, settings)),
-        aiohttp.ClientSession() as session,
-        session.get(url) as answer,
-    ):
-        assert await answer.read() == CONTENT
+    large = CONTENT * 8
+    seed.file.write_bytes(large)
+    settings = PeerApiSettings(stall=Seconds(1), least_rate=Bytes(64 << 20))
+    seed.line.configure(LimitSettings(upload=Bytes(64 * KIB)))
+    async with _called(seed, settings, send_buffer=4096) as caller, caller.artifact() as answer:
+        await eventually(lambda: answer.content.total_bytes > 0)
+        seed.line.configure(LimitSettings())
+        await eventually(lambda: answer.content.total_bytes > 128 * KIB)
+        assert len(await answer.read()) == len(large)
 
 
 async def test_a_pause_ends_what_is_being_sent(caller: Caller) -> None:
@@ -151,8 +156,9 @@ async def test_a_pause_ends_what_is_being_sent(caller: Caller) -> None:
     async with caller.artifact() as answer:
         await answer.content.readexactly(64 * KIB)
         await caller.seed.line.pause(None)
-        with pytest.raises(aiohttp.ClientPayloadError):
-            await answer.content.read()
+        async with asyncio.timeout(5):
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await answer.content.read()
 
 
 async def test_only_artifacts_carry_the_mark(caller: Caller) -> None:
@@ -165,3 +171,13 @@ async def test_only_artifacts_carry_the_mark(caller: Caller) -> None:
         await answer.read()
     await caller.greet()
     assert marks(address) == {0}
+
+
+async def test_the_mark_is_put_on_ipv6_too(tmp_path: Path) -> None:
+    """As the traffic class, which is where IPv6 has it."""
+    seed = Seed(tmp_path)
+    seed.address = "::1"
+    seed.line.configure(LimitSettings(upload=Bytes(1024 * KIB), dscp=10))
+    async with _called(seed) as caller, caller.artifact() as answer:
+        await answer.content.readexactly(64 * KIB)
+        assert marks("::1") == {0, 10}
