@@ -138,12 +138,12 @@ async def test_it_keeps_to_the_upload_limit_and_takes_half_of_it(caller: Caller)
 
 
 async def test_a_slow_line_is_not_the_readers_fault(tmp_path: Path) -> None:
-    """Two seconds pass before the second block; then so much comes that the reader falls behind."""
+    """Four seconds pass before the second block; then so much comes that the reader falls behind."""
     seed = Seed(tmp_path)
-    large = CONTENT * 8
+    large = CONTENT * 4
     seed.file.write_bytes(large)
-    settings = PeerApiSettings(stall=Seconds(1), least_rate=Bytes(64 << 20))
-    seed.line.configure(LimitSettings(upload=Bytes(64 * KIB)))
+    settings = PeerApiSettings(stall=Seconds(3), least_rate=Bytes(64 << 20))
+    seed.line.configure(LimitSettings(upload=Bytes(32 * KIB)))
     async with _called(seed, settings, send_buffer=4096) as caller, caller.artifact() as answer:
         await eventually(lambda: answer.content.total_bytes > 0)
         seed.line.configure(LimitSettings())
