@@ -138,7 +138,7 @@ async def test_it_keeps_to_the_upload_limit_and_takes_half_of_it(caller: Caller)
 
 
 async def test_a_slow_line_is_not_the_readers_fault(tmp_path: Path) -> None:
-    """Four seconds pass before the second block; then so much comes that the reader falls behind."""
+    """Four seconds pass before the second block; then so much comes that it has to wait."""
     seed = Seed(tmp_path)
     large = CONTENT * 4
     seed.file.write_bytes(large)
