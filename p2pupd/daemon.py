@@ -22,16 +22,19 @@ from p2pupd import BUILD_TIME, __version__
 from p2pupd.api import peer as peer_api
 from p2pupd.api.control import control_app, serve_socket
 from p2pupd.config.load import Config
+from p2pupd.config.reload import Reloader
 from p2pupd.config.schema import Settings
 from p2pupd.discovery.interface import Discovery
 from p2pupd.discovery.interfaces import InterfaceWatcher
 from p2pupd.discovery.mdns import MdnsDiscovery
 from p2pupd.discovery.static import StaticPeers
 from p2pupd.discovery.view import View
+from p2pupd.engine.line import Facts, LineCare
 from p2pupd.engine.loop import Engine
 from p2pupd.engine.operations import Operations
 from p2pupd.engine.parts import InstallPart, Parts
 from p2pupd.engine.served import Served
+from p2pupd.engine.pausing import PauseFile
 from p2pupd.engine.tasks import Tasks
 from p2pupd.errors import ConfigError, UpdateError
 from p2pupd.feeds.directory import DirectoryFeed
@@ -65,64 +68,6 @@ from p2pupd.wire.messages import Hello, Notify
 
 log = logging.getLogger(__name__)
 
-THREADS: Final = 32
-"""Blocking work at once. Python's own limit, a few per core, is soon held by slow sticks; then not
-even the journal could be written."""
-
-
-def run_daemon(config: Config, *, log_format: str, debug: bool) -> None:
-    """Run until SIGTERM or SIGINT. Raises ConfigError, or HostError when it cannot start."""
-    configure_logging(log_format, debug=debug)
-    run_until_told(Daemon(config, ServiceManager.from_environment()))
-
-
-def run_until_told(daemon: "Daemon") -> None:
-    """Run this daemon until SIGTERM or SIGINT; what ended it comes out as one UpdateError."""
-    try:
-        asyncio.run(_main(daemon))
-    except asyncio.CancelledError:
-        log.info("daemon.stopped")
-    except BaseExceptionGroup as group:
-        expected = _first_expected(group)
-        if expected is None:
-            raise
-        raise expected from group
-
-
-def _first_expected(group: BaseExceptionGroup[BaseException]) -> UpdateError | None:
-    """The error to tell when everything that went wrong is of our own tree."""
-    ours, others = group.split(UpdateError)
-    if ours is None or others is not None:
-        return None
-    first: BaseException = ours
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    return first if isinstance(first, UpdateError) else None
-
-
-async def _main(daemon: "Daemon") -> None:
-    stay_small()
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "p2pupd"))
-    _stop_on_signals(daemon.shutdown_grace, daemon.manager)
-    await daemon.run()
-
-
-def _stop_on_signals(grace: float, manager: ServiceManager) -> None:
-    """SIGTERM and SIGINT unwind the task groups; what hangs is cut off after `grace` seconds."""
-    main = asyncio.current_task()
-    assert main is not None
-    loop = asyncio.get_running_loop()
-
-    def stop(number: signal.Signals) -> None:
-        log.info("daemon.stopping signal=%s", number.name)
-        manager.stopping()
-        end = threading.Timer(grace, os._exit, [1])
-        end.daemon = True
-        end.start()
-        main.cancel()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop, number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +88,7 @@ class Daemon:
         self._settings: Settings = config.settings
         self.shutdown_grace = config.settings.device.shutdown_grace
         self._socket = config.control_socket
+        self.reloader = Reloader(config)
         self.manager = manager
         self._port = 0
         self._discoveries: list[Discovery] = []
@@ -167,6 +113,7 @@ class Daemon:
             self._tasks.supervise("swarm", self._swarm.run)
             await self._swarm.listening()
             self._build()
+            await self.line.start()
             self._start(sockets)
             await self.engine.ready.wait()
             give_back()
@@ -230,6 +177,18 @@ class Daemon:
             suspect=self.view.suspect,
         )
         self.engine = Engine(self._parts(), settings.device)
+        self.line = LineCare(
+            settings.limits,
+            Facts(
+                role=settings.device.role,
+                now=lambda: self.engine.parts.clock().now,
+                neighbours=self.view.neighbours,
+                releases=lambda: self.engine.manifest.releases if self.engine.manifest else (),
+            ),
+            PauseFile(settings.state_dir),
+            self._swarm,
+        )
+        self.reloader.live.append(("limits", self.line.configure))
 
     def _parts(self) -> Parts:
         settings, fixed = self._settings, self._fixed
@@ -260,14 +219,18 @@ class Daemon:
             neighbours=self.view.neighbours,
             ask_neighbours=self._check,
             uplink=self.uplink.state,
+            line=self.line,
+            reload=self.reloader.reload,
         )
         control = control_app(operations)
-        app = peer_api.peer_app(self, settings.peer)
+        app = peer_api.peer_app(self, settings.peer, self.line)
         tasks.start("engine", self.engine.run())
         tasks.supervise("peer-api", partial(peer_api.serve, app, sockets, settings.peer))
         tasks.supervise(
             "control-api", partial(serve_socket, control, self._socket, settings.control.mode)
         )
+        tasks.supervise("line", self.line.run)
+        tasks.supervise("reload", self.reloader.run)
         tasks.supervise("interfaces", self._watcher.run)
         tasks.supervise("neighbours", self.view.run)
         for discovery in self._discoveries:
@@ -310,10 +273,8 @@ class Daemon:
         self._meet()
 
     def _meet(self) -> None:
-        """BitTorrent knows only those that have it too."""
-        peers = _swarm_peers(self.view.neighbours())
-        only = self._swarm.listen_port
-        self._swarm.set_peers([each for each in peers if each.port or not only])
+        self._swarm.set_peers(_swarm_peers(self.view.neighbours()))
+        self.line.poke()
 
     # -- PeerState -------------------------------------------------------------------------------
 
@@ -361,6 +322,7 @@ class Daemon:
         )
 
     def _announce(self, manifest: ManifestDigest | None) -> None:
+        self.line.poke()
         for discovery in self._discoveries:
             discovery.announce(self._announcement())
         if manifest is not None:
@@ -411,5 +373,4 @@ def _swarm_peers(neighbours: Iterable[Neighbour]) -> list[SwarmPeer]:
 
 def _loopback(addresses: tuple[str, ...]) -> str | None:
     """Many daemons on one machine tell each other apart by their loopback addresses."""
-    first = addresses[0]
-    return first if ip_address(first).is_loopback else None
+    return addresses[0] if ip_address(addresses[0]).is_loopback else None

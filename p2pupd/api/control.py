@@ -1,9 +1,10 @@
 """The control API: HTTP over a Unix socket, JSON bodies, for the command line of this machine.
 
 `GET /v1/status` · `GET /v1/peers` · `GET /v1/history` · `POST /v1/check` · `POST /v1/approve` ·
-`POST /v1/rollback` · `POST /v1/import` · `POST /v1/export`. The last two answer with JSON lines:
-`{"progress": ...}` while it works, then one `{"result": ...}` or `{"error": ...}`. An error body is
-`{"error": {"code", "reason", "message"}}` with the exit code of the command line.
+`POST /v1/rollback` · `POST /v1/pause` · `POST /v1/resume` · `POST /v1/reload` · `POST /v1/import` ·
+`POST /v1/export`. The last two answer with JSON lines: `{"progress": ...}` while it works, then one
+`{"result": ...}` or `{"error": ...}`. An error body is `{"error": {"code", "reason", "message"}}`
+with the exit code of the command line.
 
 Who may call is decided by the socket's mode (0660) and its group.
 """
@@ -15,6 +16,7 @@ import os
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeGuard
 
@@ -52,6 +54,15 @@ class Controls(Protocol):
 
     async def rollback(self) -> str:
         """Go back to the previous slot."""
+
+    async def pause(self, seconds: float | None) -> str:
+        """Stop payload for so long, or until `resume`."""
+
+    async def resume(self) -> str:
+        """End the operator's pause."""
+
+    async def reload(self) -> str:
+        """Read the configuration again."""
 
     def import_from(self, path: Path) -> AsyncGenerator[Json, None]:
         """Yield progress, then the result."""
@@ -94,11 +105,32 @@ def control_app(controls: Controls) -> web.Application:
             web.post("/v1/check", check),
             web.post("/v1/approve", approve),
             web.post("/v1/rollback", rollback),
+            *_line_routes(controls),
             web.post("/v1/import", _streamed(controls.import_from)),
             web.post("/v1/export", _streamed(controls.export_to)),
         ]
     )
     return app
+
+
+def _line_routes(controls: Controls) -> list[web.RouteDef]:
+    """Care for the line."""
+
+    async def pause(request: web.Request) -> web.Response:
+        seconds = _seconds(await _body(request), "seconds")
+        return web.json_response({"said": await controls.pause(seconds)})
+
+    async def resume(_: web.Request) -> web.Response:
+        return web.json_response({"said": await controls.resume()})
+
+    async def reload(_: web.Request) -> web.Response:
+        return web.json_response({"said": await controls.reload()})
+
+    return [
+        web.post("/v1/pause", pause),
+        web.post("/v1/resume", resume),
+        web.post("/v1/reload", reload),
+    ]
 
 
 def _streamed(
@@ -180,6 +212,15 @@ def _integer(body: Json, key: str) -> int | None:
     if not 0 <= number <= LARGEST:
         raise UsageError(f"{key} must be a whole number from 0 to {LARGEST}")
     return number
+
+
+def _seconds(body: Json, key: str) -> float | None:
+    value = body.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise UsageError(f"{key} must be a number of seconds, not {str(value)[:80]!r}")
+    return float(value)
 
 
 async def serve_socket(app: web.Application, path: Path, mode: int) -> None:

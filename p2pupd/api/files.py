@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import BinaryIO, Final
 
 from aiohttp import web
@@ -15,10 +15,21 @@ CHUNK: Final = 64 * 1024
 """Bytes sent, and read from disk, at once."""
 
 
+Admit = Callable[[int], Awaitable[bool]]
+"""Waits until so many bytes may go out; false when no more of them may."""
+
+
 async def send_file(
-    request: web.Request, file: BinaryIO, tag: str, settings: PeerApiSettings
+    request: web.Request,
+    file: BinaryIO,
+    tag: str,
+    settings: PeerApiSettings,
+    admit: Admit | None = None,
 ) -> web.StreamResponse:
-    """Answer with `file`, whose quoted entity tag is `tag`, at the caller's pace (limits.send)."""
+    """Answer with `file`, whose quoted entity tag is `tag`, at the caller's pace (limits.send).
+
+    Before each block `admit` is asked; the connection ends early where it says no.
+    """
     length = os.fstat(file.fileno()).st_size
     wanted = request.headers.get("Range")
     if request.method != "GET" or request.headers.get("If-Range", tag) != tag:
@@ -42,12 +53,24 @@ async def send_file(
     if part:
         response.headers["Content-Range"] = f"bytes {start}-{start + count - 1}/{length}"
     body = _blocks(file, start, count if request.method == "GET" else 0)
+    if admit is not None:
+        body = _paced(body, admit, response)
     return await send(request, response, body, settings)
 
 
 async def hide_server(_: web.Request, response: web.StreamResponse) -> None:
     """For `on_response_prepare`: what we run on is nobody's business."""
     response.headers["Server"] = "p2pupd"
+
+
+async def _paced(
+    blocks: AsyncIterator[bytes], admit: Admit, response: web.StreamResponse
+) -> AsyncIterator[bytes]:
+    async for block in blocks:
+        if not await admit(len(block)):
+            response.force_close()
+            return
+        yield block
 
 
 async def _blocks(file: BinaryIO, start: int, count: int) -> AsyncIterator[bytes]:

@@ -93,13 +93,16 @@ async def send(
     A reader that falls behind `least_rate` by more than `stall` seconds is cut off.
     """
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + settings.stall
+    asked = loop.time()
+    deadline = asked + settings.stall
     await response.prepare(request)
     try:
         async for chunk in chunks:
+            deadline += loop.time() - asked
             async with asyncio.timeout_at(deadline):
                 await response.write(chunk)
             deadline += len(chunk) / settings.least_rate
+            asked = loop.time()
         async with asyncio.timeout_at(deadline):
             await response.write_eof()
     except TimeoutError:

@@ -4,7 +4,7 @@
 (204) · `GET /peer/v1/artifact/<sha256>` (one Range; several are refused with 416) · `GET
 /peer/v1/artifact/<sha256>/layer` (32 bytes a piece; 503 while it is being computed). What is
 unknown is 404, too much at once 429, a request that takes too long to arrive 408, a malformed one
-400.
+400, an artifact that may not move now 503 with Retry-After.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import os
 import socket
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
@@ -19,6 +20,7 @@ from aiohttp import web
 
 from p2pupd.api.files import CHUNK, hide_server, send_file
 from p2pupd.api.limits import Doorkeeper, Gate, send
+from p2pupd.api.outlet import OpenOutlet, Outlet, mark
 from p2pupd.api.settings import PeerApiSettings
 from p2pupd.errors import HostError, ProtocolError
 from p2pupd.model.ids import ManifestDigest, Sha256
@@ -52,9 +54,11 @@ class PeerState(Protocol):
         """A device at IP `address` says that its manifest changed. A hint, not believed."""
 
 
-def peer_app(state: PeerState, settings: PeerApiSettings) -> web.Application:
-    """The application; `serve` puts it on the network."""
-    handlers = _Handlers(state, settings)
+def peer_app(
+    state: PeerState, settings: PeerApiSettings, outlet: Outlet | None = None
+) -> web.Application:
+    """The application; `serve` puts it on the network. Artifacts go out through `outlet`."""
+    handlers = _Handlers(state, settings, outlet or OpenOutlet())
     app = web.Application(client_max_size=settings.body, middlewares=[handlers.guard])
     app.on_response_prepare.append(hide_server)
     app.add_routes(
@@ -120,8 +124,9 @@ async def serve(
 class _Handlers:
     """One method per call; `guard` runs around all of them."""
 
-    def __init__(self, state: PeerState, settings: PeerApiSettings) -> None:
+    def __init__(self, state: PeerState, settings: PeerApiSettings, outlet: Outlet) -> None:
         self._state = state
+        self._outlet = outlet
         self._settings = settings
         self._gate = Gate(settings, asyncio.get_running_loop().time)
         self._deflated: tuple[str, bytes] = ("", b"")
@@ -135,6 +140,7 @@ class _Handlers:
         with self._gate.admitted(request.remote or "") as admitted:
             if not admitted:
                 raise web.HTTPTooManyRequests(headers={"Retry-After": "1"})
+            mark(request, 0)
             try:
                 return await handler(request)
             except ProtocolError as error:
@@ -176,7 +182,13 @@ class _Handlers:
         if file is None:
             raise web.HTTPNotFound(text="no such artifact here\n")
         with file:
-            return await send_file(request, file, f'"{sha256}"', self._settings)
+            wait = self._outlet.retry_after(sha256)
+            if wait is not None:
+                raise web.HTTPServiceUnavailable(headers={"Retry-After": str(wait)})
+            mark(request, self._outlet.dscp)
+            with self._outlet.sending():
+                admit = partial(self._outlet.admit, sha256)
+                return await send_file(request, file, f'"{sha256}"', self._settings, admit)
 
     async def layer(self, request: web.Request) -> web.StreamResponse:
         sha256 = Sha256(request.match_info["sha256"])

@@ -19,6 +19,6 @@ from p2pupd.config.load import Config
 @click.option("--debug", is_flag=True, help="Log everything, also what only builders read.")
 def daemon(load: Callable[[], Config], log_format: str, debug: bool) -> None:
     """Find neighbours, share releases, install, prove, report. Ends on SIGTERM or SIGINT."""
-    from p2pupd.daemon import run_daemon  # noqa: PLC0415 - imports libtorrent and aiohttp
+    from p2pupd.running import run_daemon  # noqa: PLC0415 - imports libtorrent and aiohttp
 
     run_daemon(load(), log_format=log_format, debug=debug)

@@ -14,6 +14,10 @@ from p2pupd.api.control_client import ControlClient
 from p2pupd.cli.options import device_options, json_option, print_json
 from p2pupd.errors import UsageError
 
+WHY_STOPPED = {
+    "paused": "paused by the operator",
+    "outside-windows": "outside of transfer windows",
+}
 REFRESH_SECONDS = 0.5
 ROLLBACK_PENDING = 120
 
@@ -115,6 +119,7 @@ def _facts(status: dict[str, Any]) -> list[tuple[str, RenderableType]]:
         ("deployment", _deployment(status["deployment"])),
         ("store", "{} used, {} free".format(*(size(status["store"][k]) for k in ("used", "free")))),
     ]
+    rows.append(("payload", _payload(status["limits"])))
     rows += [("source", f"{name}: {state}") for name, state in status["sources"].items()]
     if uplink := status["uplink"]:
         rows.append(("uplink", _uplink(uplink)))
@@ -139,6 +144,20 @@ def _uplink(uplink: dict[str, Any]) -> RenderableType:
     text = Text(f"{uplink['url']}  {used}")
     if not uplink["available"]:
         text.append(f"\n{uplink['error'] or 'not asked yet'}", "yellow")
+    return text
+
+
+def _payload(limits: dict[str, Any]) -> Text:
+    """Whether payload moves, within which limits, or why it does not and until when."""
+    text = Text("moves") if limits["moving"] else Text(WHY_STOPPED[limits["reason"]], "yellow")
+    until = limits["until"]
+    if until is not None:
+        text.append(time.strftime(" until %a %d %b %H:%M", time.localtime(until)))
+    if limits["exempt"]:
+        text.append(f", but {limits['exempt']} emergency release(s)")
+    for way in ("upload", "download"):
+        if limits[way]:
+            text.append(f", {way} at most {size(limits[way])}/s")
     return text
 
 

@@ -9,6 +9,7 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,10 +23,14 @@ ENVIRONMENT_PREFIX: Final = "P2PUPD_"
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The settings and where each value that is not a default came from."""
+    """The settings and where each value that is not a default came from.
+
+    `again` reads everything once more, from the same places; it raises as `load_config` does.
+    """
 
     settings: Settings
     origins: Mapping[str, str]
+    again: Callable[[], "Config"]
 
     @property
     def control_socket(self) -> Path:
@@ -81,7 +86,14 @@ def load_config(
     settings = _compose(layers)
     if layers.mistakes:
         raise ConfigError("\n".join(layers.mistakes))
-    return Config(settings, layers.origins)
+    again = partial(
+        load_config,
+        config_file,
+        state_dir=state_dir,
+        overrides=overrides,
+        environment=environment,
+    )
+    return Config(settings, layers.origins, again)
 
 
 def _lay_files(layers: _Layers, config_file: Path | None) -> None:

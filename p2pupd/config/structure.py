@@ -92,6 +92,14 @@ def type_name(kind: Any) -> str:
     return {int: "integer", float: "number", bool: "boolean", str: "text", Path: "path"}[kind]
 
 
+def duration(text: str) -> float:
+    """Seconds of a duration as it stands in a file. Raises ValueError, whose text is a clause."""
+    try:
+        return _duration(text)
+    except _WrongError as wrong:
+        raise ValueError(str(wrong)) from None
+
+
 def _run_check(declared: Field[Any], value: Any) -> None:
     check = declared.metadata.get(CHECK)
     wrong = check(value) if check is not None else None

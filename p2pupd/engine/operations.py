@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from p2pupd.engine.line import LineCare
 from p2pupd.engine.loop import Engine
 from p2pupd.engine.messages import OfferOutcome
 from p2pupd.engine.parts import Parts
@@ -45,6 +46,8 @@ class Operations:
         neighbours: Callable[[], Iterable[Neighbour]],
         ask_neighbours: Callable[[], None],
         uplink: Callable[[], Json | None],
+        line: LineCare,
+        reload: Callable[[], Awaitable[str]],
     ) -> None:
         """`uplink` tells the state of the uplink, None where the device has none."""
         self._engine = engine
@@ -55,6 +58,8 @@ class Operations:
         self._neighbours = neighbours
         self._ask_neighbours = ask_neighbours
         self._uplink = uplink
+        self._line = line
+        self._reload = reload
 
     async def status(self) -> Json:
         """The picture that `p2pupd status` prints."""
@@ -67,6 +72,7 @@ class Operations:
             "neighbours": len(list(self._neighbours())),
             "sources": engine.sources.listing(),
             "uplink": self._uplink(),
+            "limits": self._line.picture(),
         }
 
     async def peers(self) -> list[Json]:
@@ -104,6 +110,23 @@ class Operations:
     async def rollback(self) -> str:
         """Go back to the previous slot."""
         return await self._engine.roll_back()
+
+    async def pause(self, seconds: float | None) -> str:
+        """Stop payload for so long, or until `resume`."""
+        await self._line.pause(seconds)
+        self._engine.note("operator.paused", seconds="" if seconds is None else f"{seconds:g}")
+        return "payload is paused; `p2pupd resume` ends it"
+
+    async def resume(self) -> str:
+        """End the operator's pause."""
+        await self._line.resume()
+        self._engine.note("operator.resumed")
+        waits = self._line.allowance.reason
+        return f"the pause is over, but payload waits: {waits}" if waits else "payload moves again"
+
+    async def reload(self) -> str:
+        """Read the configuration again."""
+        return await self._reload()
 
     async def import_from(self, path: Path) -> AsyncGenerator[Json, None]:
         """Yield the progress of copying, then what became of it. Raises what reading raises."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from p2pupd.core.windows import LocalTime
 from p2pupd.host.settings import ClockSettings, ClockTrust
 from p2pupd.model.clock import WallClock
 
@@ -53,3 +54,9 @@ class Clock:
         if self._settings.trust is ClockTrust.SYNCHRONISED and self._synchronised():
             return True
         return os.path.exists(self._settings.word_file)
+
+
+def local_time(now: float) -> LocalTime:
+    """What a clock on the wall shows at `now` (Unix seconds), in the daemon's time zone."""
+    shown = time.localtime(now)
+    return LocalTime(shown.tm_wday, shown.tm_hour * 60 + shown.tm_min)

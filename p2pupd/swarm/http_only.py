@@ -159,14 +159,16 @@ class HttpSwarm:
             await self._search(held, layer)
         self._pieces.stir()
 
-    async def inject(self, artifact: Artifact, piece: int, content: bytes) -> None:
+    async def inject(
+        self, artifact: Artifact, piece: int, content: bytes, source: Injected
+    ) -> None:
         held = self._held.get(artifact.pieces_root)
         if held is None or held.layer is None:
             raise FetchError("the artifact is not supplied any more", reason="dropped")
         await held.take(piece, content)
         self._pieces.stir()
 
-    def holdings(self, artifact: Artifact) -> Holdings:
+    async def holdings(self, artifact: Artifact) -> Holdings:
         held = self._held.get(artifact.pieces_root)
         here = held.here if held else [False] * artifact.pieces
         return Holdings(tuple(here), (self._pieces.sources(artifact),) * artifact.pieces)

@@ -8,6 +8,7 @@ from typing import Final
 
 import libtorrent as lt
 
+from p2pupd.core.allowance import Allowance
 from p2pupd.core.piece_layer import PieceLayer
 from p2pupd.errors import ContentError, FetchError, UpdateError
 from p2pupd.model.device import ByteCounts
@@ -53,8 +54,7 @@ class LibtorrentSwarm:
         self._uploads = uploads
         self._listening: Listening | None = None
         self._ready = asyncio.Event()
-        self._rung = asyncio.Event()
-        self._stirred = asyncio.Event()
+        self._rung, self._stirred = asyncio.Event(), asyncio.Event()
         self._peers: dict[DeviceId, SwarmPeer] = {}
         self._torrents = Torrents(settings, self._dress)
         self._blocks = Blocklist(settings.unwanted_blocks, settings.block_for)
@@ -77,10 +77,10 @@ class LibtorrentSwarm:
     async def run(self) -> None:
         listening = await asyncio.to_thread(listen, self._settings, self._uploads)
         self._listening = listening
-        self._torrents.session = listening.session
         loop = asyncio.get_running_loop()
         loop.add_reader(listening.alarm, self._rung.set)
         self._apply_queue()
+        self._torrents.open(listening.session)
         self._ready.set()
         log.info("swarm.listening port=%d", listening.port)
         try:
@@ -110,8 +110,7 @@ class LibtorrentSwarm:
         known = self._torrents.get(artifact.pieces_root)
         transfer = await self._join(artifact, directory, complete=True)
         if transfer is known and transfer.unfinished and transfer.handle:
-            transfer.checked.clear()
-            transfer.handle.force_recheck()
+            self._torrents.recheck(transfer)
         try:
             await transfer.checked.wait()
             if not transfer.finished.is_set():
@@ -147,9 +146,12 @@ class LibtorrentSwarm:
             transfer.end(FetchError("the artifact is not wanted any more", reason="dropped"))
             await self._torrents.leave(transfer)
 
+    def limit(self, allowance: Allowance) -> None:
+        self._torrents.limit(allowance)
+
     def set_peers(self, peers: Sequence[SwarmPeer]) -> None:
         before = self._peers
-        self._peers = {peer.id: peer for peer in peers if is_address(peer.host)}
+        self._peers = {peer.id: peer for peer in peers if peer.port and is_address(peer.host)}
         self._apply_queue()
         for transfer in self._torrents:
             moved = {
@@ -306,7 +308,7 @@ class LibtorrentSwarm:
             await self._torrents.leave(transfer)
         if not transfer.unfinished or transfer.handle is None:
             return
-        if not transfer.checked.is_set() or not self._peers:
+        if not (transfer.checked.is_set() and self._peers and self._torrents.may_move(transfer)):
             transfer.watch.rest(now)
         if not transfer.checked.is_set():
             return
@@ -318,8 +320,7 @@ class LibtorrentSwarm:
                 await self._torrents.save(transfer)
                 if transfer.blind:
                     transfer.blind = False
-                    transfer.checked.clear()
-                    transfer.handle.force_recheck()
+                    self._torrents.recheck(transfer)
             elif transfer.watch.stalled(transfer.state.done, now, len(self._peers)):
                 await self._torrents.start_over(transfer)
                 hosts = ",".join(sorted(transfer.called))

@@ -12,11 +12,12 @@ from typing import Final
 
 import libtorrent as lt
 
+from p2pupd.core.allowance import Allowance
 from p2pupd.core.piece_layer import PieceLayer
 from p2pupd.errors import FetchError, UpdateError
 from p2pupd.model.device import ByteCounts
 from p2pupd.model.release import Artifact
-from p2pupd.swarm import ledger, resume
+from p2pupd.swarm import ledger, limiting, resume
 from p2pupd.swarm.alerts import Removed, ResumeData, TorrentState
 from p2pupd.swarm.hostility import StallWatch
 from p2pupd.swarm.settings import SwarmSettings
@@ -37,7 +38,30 @@ class Torrents:
         self._dress = dress
         self._transfers: dict[str, Transfer] = {}
         self._ended: dict[str, ByteCounts] = {}
+        self._allowance = Allowance()
         self.session: lt.session | None = None
+
+    def open(self, session: lt.session) -> None:
+        """Torrents may be added from now on."""
+        self.session = session
+        self.limit(self._allowance)
+
+    def limit(self, allowance: Allowance) -> None:
+        """Keep to it from now on."""
+        self._allowance = allowance
+        if self.session:
+            handles = {root: each.handle for root, each in self._transfers.items() if each.handle}
+            limiting.apply(self.session, allowance, handles)
+
+    def may_move(self, transfer: Transfer) -> bool:
+        """Whether its payload may move now."""
+        return self._allowance.moves(transfer.artifact.pieces_root)
+
+    def recheck(self, transfer: Transfer) -> None:
+        """Look through its file again."""
+        if transfer.handle is not None:
+            transfer.checked.clear()
+            limiting.recheck(transfer.handle, self._allowance, transfer.artifact.pieces_root)
 
     def __iter__(self) -> Iterator[Transfer]:
         return iter(tuple(self._transfers.values()))
@@ -109,7 +133,8 @@ class Torrents:
             raise FetchError("the swarm has stopped", reason="stopped")
         self._dress(transfer, parameters)
         try:
-            transfer.handle = self.session.add_torrent(parameters)
+            root = transfer.artifact.pieces_root
+            transfer.handle = limiting.add(self.session, parameters, self._allowance, root)
         except RuntimeError as error:
             raise FetchError(f"cannot add {transfer.artifact.pieces_root}: {error}") from error
 

@@ -48,7 +48,8 @@ def attributed(done: int, injected: Sums) -> tuple[int, Sums]:
 
 
 class Transfer:
-    """Used only on the event loop. `before` counts what earlier torrents of it moved.
+    """Used only on the event loop. `before` counts what earlier torrents of it moved, and this one
+    before it was paused: then its own counters begin anew.
 
     `finished`: all pieces are verified, or `failure` says why that will not be. `durable`: the
     file and its resume data are on disk. `leaving`: it is on its way out of the session, and
@@ -200,6 +201,8 @@ class Transfer:
         )
 
     def _take(self, state: TorrentState) -> None:
+        if state.received < self.state.received or state.sent < self.state.sent:
+            self._before = self.counts
         self.state = state
         if state.complete:
             self.finished.set()

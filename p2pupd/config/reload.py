@@ -1,0 +1,69 @@
+"""Read the configuration again while the daemon runs: apply what can change, name what cannot."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from typing import Any
+
+from p2pupd.config.load import Config
+from p2pupd.config.schema import Settings
+from p2pupd.errors import UpdateError
+
+log = logging.getLogger(__name__)
+
+
+class Reloader:
+    """`live` lists (section, apply): `apply` takes the section's new settings at once."""
+
+    def __init__(self, running: Config) -> None:
+        self._load = running.again
+        self._running: dict[str, Any] = _sections(running.settings)
+        self.live: list[tuple[str, Callable[[Any], None]]] = []
+        self.wanted = asyncio.Event()
+
+    async def run(self) -> None:
+        """Reload whenever `wanted` is set (SIGHUP); a mistake is logged and changes nothing."""
+        while True:
+            await self.wanted.wait()
+            self.wanted.clear()
+            try:
+                await self.reload()
+            except UpdateError as error:
+                log.error("config.not-reloaded error=%s", error)
+
+    async def reload(self) -> str:
+        """What was applied and what needs a restart, a line each.
+
+        Raises ConfigError with every mistake; then nothing has changed.
+        """
+        wanted = await asyncio.to_thread(self._read)
+        applied: list[str] = []
+        for section, apply in self.live:
+            changed = list(_changed(section, self._running[section], wanted[section]))
+            if changed:
+                apply(wanted[section])
+                self._running[section] = wanted[section]
+                applied += changed
+        waiting = [
+            key for name, has in self._running.items() for key in _changed(name, has, wanted[name])
+        ]
+        log.info("config.reloaded applied=%s waiting=%s", ",".join(applied), ",".join(waiting))
+        said = [f"applied: {', '.join(applied)}"] if applied else []
+        said += [f"needs a restart: {', '.join(waiting)}"] if waiting else []
+        return "\n".join(said) or "nothing has changed"
+
+    def _read(self) -> dict[str, Any]:
+        config = self._load()
+        log.debug("config.read socket=%s", config.control_socket)
+        return _sections(config.settings)
+
+
+def _sections(settings: Settings) -> dict[str, Any]:
+    return {each.name: getattr(settings, each.name) for each in fields(settings)}
+
+
+def _changed(section: str, before: Any, after: Any) -> Iterator[str]:
+    for each in fields(before):
+        if getattr(before, each.name) != getattr(after, each.name):
+            yield f"{section}.{each.name}"
