@@ -202,9 +202,8 @@ class LibtorrentSwarm:
         alone = transfer.watch.alone
         parameters.max_connections = FEWEST_CONNECTIONS if alone else self._settings.connections
         try:
-            transfer.handle = limiting.add(
-                self._listening.session, parameters, self._allowance, transfer.artifact.pieces_root
-            )
+            limiting.begin(parameters, self._allowance, transfer.artifact.pieces_root)
+            transfer.handle = self._listening.session.add_torrent(parameters)
         except RuntimeError as error:
             raise FetchError(f"cannot add {transfer.artifact.pieces_root}: {error}") from error
 
