@@ -6,17 +6,13 @@ The only module that names concrete backends. Nothing here decides anything abou
 import asyncio
 import logging
 import os
-import signal
 import socket
-import threading
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Final
 
 from p2pupd import BUILD_TIME, __version__
 from p2pupd.api import peer as peer_api
@@ -33,8 +29,8 @@ from p2pupd.engine.line import Facts, LineCare
 from p2pupd.engine.loop import Engine
 from p2pupd.engine.operations import Operations
 from p2pupd.engine.parts import InstallPart, Parts
-from p2pupd.engine.served import Served
 from p2pupd.engine.pausing import PauseFile
+from p2pupd.engine.served import Served
 from p2pupd.engine.tasks import Tasks
 from p2pupd.errors import ConfigError, UpdateError
 from p2pupd.feeds.directory import DirectoryFeed
@@ -48,13 +44,12 @@ from p2pupd.feeds.usb import UsbFeed
 from p2pupd.health.runner import HealthRunner, configured_probes
 from p2pupd.host.clock import Clock
 from p2pupd.host.files import hold
-from p2pupd.host.memory import give_back, stay_small
+from p2pupd.host.memory import give_back
 from p2pupd.host.power import power_ok, restart
 from p2pupd.host.systemd import ServiceManager
 from p2pupd.install.bootloaders.select import boot_control
 from p2pupd.install.slots import SlotsInstaller
 from p2pupd.journal.sqlite import SqliteJournal
-from p2pupd.logs import configure_logging
 from p2pupd.model.device import Announcement, Neighbour, Role
 from p2pupd.model.ids import ComponentId, DeviceId, ManifestDigest, Sha256, announced
 from p2pupd.model.setting import NO_PATH
@@ -67,7 +62,6 @@ from p2pupd.trust.verifier import Verifier
 from p2pupd.wire.messages import Hello, Notify
 
 log = logging.getLogger(__name__)
-
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,5 +76,3 @@ def _stop_on_signals(grace: float, manager: ServiceManager) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
-
-

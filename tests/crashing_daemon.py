@@ -14,11 +14,11 @@ from pathlib import Path
 
 from p2pupd.config.load import load_config
 from p2pupd.daemon import Daemon, OnDisk
-from p2pupd.running import run_until_told
 from p2pupd.host.systemd import ServiceManager
 from p2pupd.journal.sqlite import SqliteJournal
 from p2pupd.logs import configure_logging
 from p2pupd.model.deployment import Deployment
+from p2pupd.running import run_until_told
 
 MARK = "power-was-cut"
 

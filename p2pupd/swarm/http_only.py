@@ -17,7 +17,7 @@ from p2pupd.errors import ContentError, FetchError, UpdateError
 from p2pupd.host.layer_files import keep_layer, kept_layer
 from p2pupd.model.device import ByteCounts, TransferProgress
 from p2pupd.model.release import Artifact
-from p2pupd.swarm.interface import Holdings, ProgressListener, SwarmPeer
+from p2pupd.swarm.interface import Holdings, Injected, ProgressListener, SwarmPeer
 from p2pupd.swarm.over_http import HttpPieces
 from p2pupd.swarm.piece_file import PieceFile
 

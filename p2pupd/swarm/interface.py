@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from p2pupd.core.allowance import Allowance
 from p2pupd.core.piece_layer import PieceLayer
 from p2pupd.model.device import ByteCounts, TransferProgress
 from p2pupd.model.ids import DeviceId
@@ -71,6 +72,9 @@ class Swarm(Protocol):
 
     async def drop(self, artifact: Artifact) -> None:
         """Stop sharing or fetching it; leaves the file alone. Unknown artifacts are fine."""
+
+    def limit(self, allowance: Allowance) -> None:
+        """Keep to it from now on: whether payload moves, and how fast."""
 
     def set_peers(self, peers: Sequence[SwarmPeer]) -> None:
         """The neighbours of now: connects new ones for every torrent, adapts the home pieces."""

@@ -46,16 +46,10 @@ def _go_on(handle: lt.torrent_handle) -> None:
     handle.post_status()
 
 
-def add(
-    session: lt.session, parameters: lt.add_torrent_params, allowance: Allowance, root: str
-) -> lt.torrent_handle:
-    """Add a torrent that keeps to `allowance` from its first moment.
-
-    Raises RuntimeError as libtorrent does.
-    """
+def begin(parameters: lt.add_torrent_params, allowance: Allowance, root: str) -> None:
+    """Let a torrent that is about to be added keep to `allowance` from its first moment."""
     if not allowance.moves(root):
         parameters.flags |= lt.torrent_flags.stop_when_ready
-    return session.add_torrent(parameters)
 
 
 def recheck(handle: lt.torrent_handle, allowance: Allowance, root: str) -> None:

@@ -133,8 +133,8 @@ class Torrents:
             raise FetchError("the swarm has stopped", reason="stopped")
         self._dress(transfer, parameters)
         try:
-            root = transfer.artifact.pieces_root
-            transfer.handle = limiting.add(self.session, parameters, self._allowance, root)
+            limiting.begin(parameters, self._allowance, transfer.artifact.pieces_root)
+            transfer.handle = self.session.add_torrent(parameters)
         except RuntimeError as error:
             raise FetchError(f"cannot add {transfer.artifact.pieces_root}: {error}") from error
 
