@@ -200,6 +200,7 @@ class Daemon:
             power_ok=partial(power_ok, device.least_battery),
             announce=self._announce,
             leech_cache=settings.store.leech_cache,
+            uplinks=lambda: frozenset(each.id for each in self.view.neighbours() if each.uplink),
         )
 
     def _start(self, sockets: list[socket.socket]) -> None:

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from p2pupd.engine.content import Content, Note
+from p2pupd.engine.content import Content
 from p2pupd.engine.messages import OfferOutcome, Ticket
 from p2pupd.engine.tasks import Tasks
+from p2pupd.engine.transfers import Note
 from p2pupd.errors import FetchError, SourceGone, UpdateError
 from p2pupd.model.device import Role
 from p2pupd.model.ids import Sha256

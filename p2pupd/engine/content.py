@@ -1,94 +1,81 @@
-"""Brings artifacts into the store: from a stick where one is in, from the swarm otherwise.
+"""Brings artifacts into the store: from sticks, uplinks and neighbours, all at the same time.
 
-One transfer per artifact, however many want it. A stick that is pulled is waited for, with the
-swarm tried meanwhile; a stick that lies is not asked again.
+One transfer per artifact, however many want it. A stick or an uplink that can tell pieces puts them
+into the swarm, so that neighbours have them while they still arrive; one that cannot is copied
+whole first. A stick that is pulled is waited for, with the swarm tried meanwhile; one that lies is
+not asked again.
 """
 
 import asyncio
+import io
 import logging
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable, Collection, Coroutine
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, BinaryIO, Final
 
-from p2pupd.engine.tasks import Signal, Tasks, either, unless
+from p2pupd.engine.parts import Parts
+from p2pupd.engine.supplying import RemoteFile, Supplier, ours
+from p2pupd.engine.tasks import Tasks, either, unless
+from p2pupd.engine.transfers import Note, Source, Transfer, TransferState
 from p2pupd.errors import ContentError, FetchError, SourceGone, TrustError, UpdateError
-from p2pupd.feeds.interface import ContentOpener
+from p2pupd.feeds.interface import Offer
 from p2pupd.model.device import ByteCounts, TransferProgress
-from p2pupd.model.ids import Sha256
+from p2pupd.model.ids import DeviceId, Sha256
 from p2pupd.model.release import Artifact, Release
 from p2pupd.store.interface import Store
 from p2pupd.swarm.interface import Swarm
 
 log = logging.getLogger(__name__)
 
+REMOTE_READ: Final = 1024 * 1024
+"""Bytes that are asked of an uplink at once when it is copied whole."""
+
 SOON: Final = 10.0
 """Seconds: a stick that comes is left alone when neighbours will be done by then."""
-
-
-class TransferState(StrEnum):
-    IMPORTING = "importing"
-    FETCHING = "fetching"
-    COMPLETE = "complete"
-    INTERRUPTED = "interrupted"
-    FAILED = "failed"
-
-
-@dataclass(slots=True)
-class Transfer:
-    """Where one artifact stands. `refused` holds what each source could not deliver, and why."""
-
-    release: Release
-    state: TransferState = TransferState.FETCHING
-    source: str = ""
-    progress: TransferProgress = field(default_factory=lambda: TransferProgress(0, 0))
-    error: UpdateError | None = None
-    refused: dict[str, UpdateError] = field(default_factory=dict)
-    users: int = 0
-    task: asyncio.Task[None] | None = None
-    changed: Signal = field(default_factory=Signal)
-    stopped: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    name: str
-    open_content: ContentOpener
-
-
-Note = Callable[..., None]
-"""note(event, **fields): a line for the log and the device's history."""
 
 
 class Content:
     """The engine's one way to payload bytes."""
 
-    def __init__(self, store: Store, swarm: Swarm, tasks: Tasks, note: Note) -> None:
+    def __init__(
+        self,
+        store: Store,
+        swarm: Swarm,
+        tasks: Tasks,
+        note: Note,
+        *,
+        own: DeviceId,
+        uplinks: Callable[[], Collection[DeviceId]] = frozenset,
+    ) -> None:
+        """`uplinks` are the neighbours that have an uplink, like maybe `own`."""
         self._store = store
         self._swarm = swarm
         self._tasks = tasks
         self._note = note
+        self._supplier = Supplier(swarm, own, uplinks)
         self._sources: dict[str, Source] = {}
         self._transfers: dict[Sha256, Transfer] = {}
         self._usb: Counter[Sha256] = Counter()
+        self._uplink: Counter[Sha256] = Counter()
 
-    def source_came(self, name: str, open_content: ContentOpener) -> None:
-        """A stick is in: transfers that wait may use it; it gets a new chance."""
-        self._sources[name] = Source(name, open_content)
+    def source_came(self, offer: Offer) -> None:
+        """A stick is in, or an uplink up: transfers may use it; it gets a new chance."""
+        self._sources[offer.source] = Source.of(offer)
         for transfer in self._transfers.values():
-            transfer.refused.pop(name, None)
-            transfer.changed.fire()
+            transfer.refused.pop(offer.source, None)
+            transfer.forget(offer.source)
 
     def source_left(self, name: str) -> None:
-        """The stick was pulled, or whoever gave it has taken it back."""
+        """The stick was pulled, the uplink is down, or whoever gave it has taken it back."""
         source = self._sources.get(name)
         if source is not None:
             for transfer in self._transfers.values():
                 if transfer.source == name:
                     self._gone(transfer, source, f"{name} was removed")
-                transfer.changed.fire()
+                transfer.forget(name)
             self._sources.pop(name, None)
 
     def transfers(self) -> tuple[Transfer, ...]:
@@ -96,12 +83,14 @@ class Content:
         return tuple(self._transfers.values())
 
     def counts(self, artifact: Artifact) -> ByteCounts:
-        """Payload bytes by source of one artifact since the start."""
+        """Payload bytes by source of one artifact; see Swarm.counts."""
         swarm = self._swarm.counts(artifact)
-        usb = self._usb[artifact.sha256]
-        return ByteCounts(
-            lan=swarm.lan, usb=usb, sent=swarm.sent, wasted=swarm.wasted, uplink=swarm.uplink
-        )
+        usb, uplink = self._usb[artifact.sha256], self._uplink[artifact.sha256]
+        if not usb and not uplink:
+            return swarm
+        copied = min(artifact.length, usb + uplink)
+        lan = max(0, min(swarm.lan, artifact.length - copied))
+        return replace(swarm, lan=lan, usb=min(usb, copied), uplink=copied - min(usb, copied))
 
     async def share_all(self) -> None:
         """Offer every verified object to the neighbours."""
@@ -195,34 +184,44 @@ class Content:
             sha256=transfer.release.artifact.sha256,
             lan=str(counts.lan),
             usb=str(counts.usb),
+            uplink=str(counts.uplink),
             wasted=str(counts.wasted),
         )
 
     async def _try_once(self, transfer: Transfer, directory: Path) -> bool:
-        source = self._source_for(transfer)
+        usable = self._usable(transfer)
+        source = next((each for each in usable if each.name in transfer.whole), None)
         if source is None:
             return await self._from_swarm(transfer, directory)
+        return await self._blaming(transfer, source, self._copy_whole(transfer, source))
+
+    def _usable(self, transfer: Transfer) -> list[Source]:
+        return [each for each in self._sources.values() if each.name not in transfer.refused]
+
+    async def _blaming(
+        self, transfer: Transfer, source: Source, work: Coroutine[Any, Any, None]
+    ) -> bool:
+        """True when `work` was done. What goes wrong with its source is noted, and the transfer
+        goes on without it: false."""
         try:
-            await self._from_source(transfer, source)
+            await work
         except SourceGone as error:
             self._gone(transfer, source, str(error))
-            return False
         except (TrustError, ContentError, FetchError) as error:
-            transfer.refused[source.name] = error
-            transfer.changed.fire()
-            self._note("source.refused", source=source.name, reason=error.reason, detail=str(error))
-            return False
-        return True
-
-    def _source_for(self, transfer: Transfer) -> Source | None:
-        usable = (each for each in self._sources.values() if each.name not in transfer.refused)
-        return next(usable, None)
+            if not (isinstance(error, FetchError) and ours(error)):
+                transfer.refused[source.name] = error
+                transfer.changed.fire()
+                fields = {"source": source.name, "reason": error.reason, "detail": str(error)}
+                self._note("source.refused", **fields)
+        else:
+            return True
+        return False
 
     def _gone(self, transfer: Transfer, source: Source, detail: str) -> None:
         if self._sources.get(source.name) is source:
             del self._sources[source.name]
         transfer.changed.fire()
-        if transfer.state is not TransferState.IMPORTING:
+        if transfer.state is not TransferState.IMPORTING or transfer.source != source.name:
             return
         transfer.state = TransferState.INTERRUPTED
         self._note(
@@ -233,61 +232,102 @@ class Content:
             detail=f"{detail}; goes on when it is back",
         )
 
-    async def _from_source(self, transfer: Transfer, source: Source) -> None:
+    async def _copy_whole(self, transfer: Transfer, source: Source) -> None:
+        """Copy the file of a source that knows no pieces; it is shared afterwards."""
         artifact = transfer.release.artifact
-        transfer.state = TransferState.IMPORTING
-        transfer.source = source.name
+        transfer.importing(source.name)
         await self._swarm.drop(artifact)
+        counter = self._usb if source.open_content else self._uplink
         kept: int | None = None
 
         def copied(done: int) -> None:
             nonlocal kept
-            self._usb[artifact.sha256] += max(0, done - (done if kept is None else kept))
+            counter[artifact.sha256] += max(0, done - (done if kept is None else kept))
             transfer.progress = TransferProgress(done, artifact.length)
             kept = done
             if transfer.stopped:
-                raise FetchError("the transfer was stopped")
+                raise FetchError("the transfer was stopped", reason="stopped")
             if source.name not in self._sources and done < artifact.length:
                 raise SourceGone(f"{source.name} was removed")
 
-        await asyncio.to_thread(
-            self._store.import_from,
-            artifact,
-            lambda: source.open_content(transfer.release),
-            copied,
-        )
+        opener = partial(_opened, source, transfer.release, asyncio.get_running_loop())
+        await asyncio.to_thread(self._store.import_from, artifact, opener, copied)
         self._note("source.copied", source=source.name, release=transfer.release.label)
 
     async def _from_swarm(self, transfer: Transfer, directory: Path) -> bool:
-        """True when the swarm brought it; False when a source turned up that is better."""
+        """True when everything is here; False when a source turned up that is to be copied whole.
+
+        Meanwhile sources that can tell pieces put theirs in.
+        """
         if transfer.state is not TransferState.INTERRUPTED:
-            self._fetching(transfer)
+            transfer.fetching()
 
         def came(progress: TransferProgress) -> None:
-            if progress.peers or progress.done > transfer.progress.done:
-                self._fetching(transfer)
-            if transfer.state is TransferState.FETCHING:
+            more = progress.peers or progress.done > transfer.progress.done
+            if more and transfer.source not in transfer.supplies:
+                transfer.fetching()
+            if transfer.state is not TransferState.INTERRUPTED:
                 transfer.progress = progress
-            if better():
+            if look():
                 transfer.changed.fire()
 
         artifact = transfer.release.artifact
 
-        def better() -> bool:
+        def look() -> bool:
+            usable = self._usable(transfer)
+            for source in usable:
+                self._begin_supply(transfer, source, directory)
             left = artifact.length - transfer.progress.done
             slow = transfer.progress.rate * SOON < left
-            return slow and self._source_for(transfer) is not None
+            return slow and any(each.name in transfer.whole for each in usable)
 
+        look()
         fetch = self._swarm.fetch(artifact, directory, came)
-        if not await unless(better, transfer.changed, fetch):
-            return False
+        try:
+            if not await unless(look, transfer.changed, fetch):
+                return False
+        finally:
+            await self._end_supplies(transfer)
         await asyncio.to_thread(self._store.verify, artifact)
         return True
 
+    def _begin_supply(self, transfer: Transfer, source: Source, directory: Path) -> None:
+        if source.name not in transfer.supplies and source.name not in transfer.whole:
+            work = self._supplied(transfer, source, directory)
+            transfer.supplies[source.name] = self._tasks.start(f"supply {source.name}", work)
+
     @staticmethod
-    def _fetching(transfer: Transfer) -> None:
-        transfer.state = TransferState.FETCHING
-        transfer.source = "lan"
+    async def _end_supplies(transfer: Transfer) -> None:
+        supplies = list(transfer.supplies.values())
+        transfer.supplies.clear()
+        for each in supplies:
+            each.cancel()
+        if supplies:
+            await asyncio.wait(supplies)
+
+    async def _supplied(self, transfer: Transfer, source: Source, directory: Path) -> None:
+        await self._blaming(transfer, source, self._supply(transfer, source, directory))
+
+    async def _supply(self, transfer: Transfer, source: Source, directory: Path) -> None:
+        release = transfer.release
+        layer = await self._supplier.layer_of(release, source.open_layer, source.remote)
+        if layer is None:
+            transfer.whole.add(source.name)
+            transfer.changed.fire()
+            return
+        await self._swarm.supply(release.artifact, directory, layer)
+        if source.open_content is not None:
+            transfer.importing(source.name)
+            await self._supplier.from_stick(release, layer, source.open_content)
+            self._note("source.copied", source=source.name, release=release.label)
+        elif source.remote is not None:
+            transfer.fetching(source.name)
+            await self._supplier.from_uplink(release, layer, source.remote)
+
+
+def content_of(parts: Parts, tasks: Tasks, note: Note) -> Content:
+    """The content of the device that these are the parts of."""
+    return Content(parts.store, parts.swarm, tasks, note, own=parts.device, uplinks=parts.uplinks)
 
 
 class _Use:
@@ -315,3 +355,11 @@ async def _finished(transfer: Transfer) -> None:
         raise transfer.error
     if transfer.stopped:
         raise FetchError("the transfer was stopped", reason="stopped")
+
+
+def _opened(source: Source, release: Release, loop: asyncio.AbstractEventLoop) -> BinaryIO:
+    """The whole carried file. Blocks; raises as ContentOpener, or as RemoteContent while read."""
+    if source.open_content is not None:
+        return source.open_content(release)
+    assert source.remote is not None
+    return io.BufferedReader(RemoteFile(release, source.remote, loop), REMOTE_READ)

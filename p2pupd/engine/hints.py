@@ -11,10 +11,10 @@ from typing import Final
 
 from p2pupd.core.admission import Refusal
 from p2pupd.core.token_bucket import TokenBucket
-from p2pupd.engine.content import Note
 from p2pupd.engine.messages import HintBelieved, OfferOutcome, Ticket
 from p2pupd.engine.parts import Parts
 from p2pupd.engine.tasks import Tasks
+from p2pupd.engine.transfers import Note
 from p2pupd.errors import FetchError, UpdateError
 from p2pupd.feeds.interface import Offer
 

@@ -12,7 +12,7 @@ from p2pupd.core import admission, lifecycle, recovery
 from p2pupd.core.admission import Refusal
 from p2pupd.core.backoff import delay
 from p2pupd.engine.carrying import Carrier
-from p2pupd.engine.content import Content
+from p2pupd.engine.content import Content, content_of
 from p2pupd.engine.handlers import Handlers
 from p2pupd.engine.hints import Hints
 from p2pupd.engine.history import History
@@ -117,7 +117,7 @@ class Engine:
         async with asyncio.TaskGroup() as group:
             self._tasks = Tasks(group)
             self._tasks.start("history", self._history.run())
-            self.content = Content(self.parts.store, self.parts.swarm, self._tasks, self.note)
+            self.content = content_of(self.parts, self._tasks, self.note)
             self.sources = Sources(self.content, self.note)
             self.carrier = Carrier(
                 self.content, self._settings.role, self._tasks, self.note, self.reconsider
@@ -248,6 +248,7 @@ class Engine:
         """A neighbour's bundle that says nothing new leaves no trace."""
         offer, ticket, manifest = message.offer, message.ticket, message.manifest
         if self.manifest is not None and self.manifest.digest == manifest.digest:
+            self.sources.believed(offer)
             ticket.finish(OfferOutcome(manifest))
             return
         record = await self._new(offer, ticket, ManifestDigest(manifest.digest))

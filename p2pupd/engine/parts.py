@@ -28,7 +28,8 @@ class Parts:
     """`probe` runs the health probes to their verdict, `reboot` restarts the device and returns
     only if that failed to happen, `power_ok` says whether there is enough power to install.
     `announce` tells the neighbours, without blocking, that the manifest is now this one.
-    `leech_cache`: bytes that a leech keeps in its store when nothing is on its way."""
+    `leech_cache`: bytes that a leech keeps in its store when nothing is on its way. `uplinks` are
+    the neighbours that have an uplink."""
 
     device: DeviceId
     journal: Journal
@@ -42,3 +43,4 @@ class Parts:
     power_ok: Callable[[], bool]
     announce: Callable[[ManifestDigest], None]
     leech_cache: int = 0
+    uplinks: Callable[[], frozenset[DeviceId]] = frozenset

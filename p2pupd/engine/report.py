@@ -4,11 +4,12 @@ import asyncio
 from typing import Any
 
 from p2pupd import __version__
-from p2pupd.engine.content import Content, Transfer
+from p2pupd.engine.content import Content
 from p2pupd.engine.handlers import Handlers
 from p2pupd.engine.parts import Parts
 from p2pupd.engine.records import Records
 from p2pupd.engine.settings import DeviceSettings
+from p2pupd.engine.transfers import Transfer
 from p2pupd.errors import UpdateError
 from p2pupd.model.deployment import Deployment, Phase
 from p2pupd.model.device import Installed

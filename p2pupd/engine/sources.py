@@ -1,8 +1,9 @@
-"""Which sticks and directories are in, and why one that was there is not taken."""
+"""Which sticks, directories and uplinks are in, and why one that was there is not taken."""
 
 from typing import Final
 
-from p2pupd.engine.content import Content, Note
+from p2pupd.engine.content import Content
+from p2pupd.engine.transfers import Note
 from p2pupd.feeds.interface import Offer
 
 IN: Final = "in"
@@ -24,13 +25,13 @@ class Sources:
 
     def came(self, offer: Offer) -> None:
         """Something with content is there."""
-        if offer.open_content is not None:
+        if offer.carries:
             self._set(offer.source, IN)
 
     def believed(self, offer: Offer) -> None:
         """Its manifest is the signers'; whoever waits for its content may have it."""
-        if offer.open_content is not None:
-            self._content.source_came(offer.source, offer.open_content)
+        if offer.carries:
+            self._content.source_came(offer)
 
     def left(self, source: str) -> None:
         """It was pulled; what was copied of it stays for when it is back."""

@@ -46,6 +46,11 @@ class Offer:
     open_layer: LayerOpener | None = None
     remote: RemoteContent | None = None
 
+    @property
+    def carries(self) -> bool:
+        """Whether the source itself has payload bytes to give."""
+        return self.open_content is not None or self.remote is not None
+
 
 class FeedListener(Protocol):
     """Called on the event loop; must not block."""

@@ -6,11 +6,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from p2pupd.core.allowance import Allowance
 from p2pupd.core.piece_layer import PieceLayer
 from p2pupd.engine.carrying import Carrier
 from p2pupd.engine.content import Content
 from p2pupd.engine.tasks import Tasks
 from p2pupd.model.device import ByteCounts, Role
+from p2pupd.model.ids import DeviceId
 from p2pupd.model.release import Artifact, Manifest, Release
 from p2pupd.model.setting import Bytes
 from p2pupd.store.disk import DiskStore
@@ -47,6 +49,8 @@ class SilentSwarm:
 
     def set_peers(self, peers: Sequence[SwarmPeer]) -> None: ...
 
+    def limit(self, allowance: Allowance) -> None: ...
+
     def counts(self, artifact: Artifact) -> ByteCounts:
         return ByteCounts()
 
@@ -63,7 +67,8 @@ async def carrier(directory: Path, role: Role) -> AsyncIterator[Carrier]:
     async with asyncio.TaskGroup() as group:
         tasks = Tasks(group)
         store = DiskStore(directory, StoreSettings(reserve=Bytes(0)))
-        yield Carrier(Content(store, SilentSwarm(), tasks, _note), role, tasks, _note, lambda: None)
+        content = Content(store, SilentSwarm(), tasks, _note, own=DeviceId("me"))
+        yield Carrier(content, role, tasks, _note, lambda: None)
         for task in running():
             task.cancel()
 

@@ -1,0 +1,198 @@
+"""Puts the pieces of sticks and uplinks into the swarm, each proved: shared while still arriving.
+
+One `Supplier` for all transfers; it decides nothing about sources, and raises what they raise.
+"""
+
+import asyncio
+import io
+import os
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, BinaryIO, Final
+
+from p2pupd.core import uplink
+from p2pupd.core.piece_layer import PieceLayer, layer_length, length_of_piece
+from p2pupd.errors import ContentError, FetchError
+from p2pupd.feeds.interface import ContentOpener, LayerOpener, RemoteContent
+from p2pupd.model.ids import DeviceId
+from p2pupd.model.release import Artifact, Release
+from p2pupd.swarm.interface import Injected, Swarm
+
+READ: Final = 1024 * 1024
+"""Bytes read from a stick at once, at least a piece."""
+LOOK_EVERY: Final = 4 * 1024 * 1024
+"""Bytes after which it is looked what neighbours have brought meanwhile."""
+WORKERS: Final = 2
+"""Ranges asked of an uplink at the same time: while one travels the other is asked for."""
+PAUSE: Final = 0.25
+"""Seconds until it is looked again whether there is something to bring by the uplink."""
+
+
+class Supplier:
+    """`own` and `uplinks` decide the share that this device brings by its uplink."""
+
+    def __init__(
+        self, swarm: Swarm, own: DeviceId, uplinks: Callable[[], Collection[DeviceId]]
+    ) -> None:
+        self._swarm = swarm
+        self._own = own
+        self._uplinks = uplinks
+
+    async def layer_of(
+        self, release: Release, opener: LayerOpener | None, remote: RemoteContent | None
+    ) -> PieceLayer | None:
+        """What a source knows about the pieces, proved; None where it has nothing right to say.
+
+        Raises SourceGone, or FetchError where the source could not be asked.
+        """
+        raw: bytes | None = None
+        if remote is not None:
+            raw = await remote.layer(release)
+        elif opener is not None:
+            raw = await asyncio.to_thread(opener, release)
+        if raw is None or len(raw) != layer_length(release.artifact):
+            return None
+        try:
+            return await asyncio.to_thread(PieceLayer.proved, release.artifact, raw)
+        except ContentError:
+            return None
+
+    async def from_stick(self, release: Release, layer: PieceLayer, opener: ContentOpener) -> None:
+        """Inject every piece that is missing; reading goes forwards only, as sticks like it.
+
+        Raises SourceGone, ContentError (the stick has other bytes than were signed), UnsafeMedia,
+        FetchError.
+        """
+        artifact = release.artifact
+        file = await asyncio.to_thread(opener, release)
+        try:
+            start = 0
+            while start < artifact.pieces:
+                here = (await self._swarm.holdings(artifact)).here
+                end = min(artifact.pieces, start + _pieces(artifact, LOOK_EVERY))
+                for run in _runs(here, start, end, _pieces(artifact, READ)):
+                    for piece, content in await asyncio.to_thread(_read, file, layer, run):
+                        await self._swarm.inject(artifact, piece, content, Injected.USB)
+                start = end
+        finally:
+            await asyncio.to_thread(file.close)
+
+    async def from_uplink(self, release: Release, layer: PieceLayer, remote: RemoteContent) -> None:
+        """Inject what nobody on the floor has, until everything is here.
+
+        Raises SourceGone, ContentError or FetchError.
+        """
+        claimed: set[int] = set()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(WORKERS):
+                    work = self._pull(release, layer, remote, claimed)
+                    group.create_task(work, name=f"uplink {number}")
+        except BaseExceptionGroup as errors:
+            raise _first(errors) from errors
+
+    async def _pull(
+        self, release: Release, layer: PieceLayer, remote: RemoteContent, claimed: set[int]
+    ) -> None:
+        artifact, loop = release.artifact, asyncio.get_running_loop()
+        busy = loop.time()
+        while True:
+            held = await self._swarm.holdings(artifact)
+            if all(held.here):
+                return
+            lack = uplink.Lack(held.here, held.elsewhere, claimed)
+            idle = loop.time() - busy
+            run = uplink.next_run(artifact, self._own, self._uplinks(), lack, idle)
+            if not run:
+                await asyncio.sleep(PAUSE)
+                continue
+            claimed.update(run)
+            start, count = uplink.bytes_of(artifact, run)
+            raw = await remote.read(release, start, count)
+            for piece, content in await asyncio.to_thread(_proved, layer, run, raw):
+                await self._swarm.inject(artifact, piece, content, Injected.UPLINK)
+            busy = loop.time()
+
+
+class RemoteFile(io.RawIOBase):
+    """What an uplink has as a file to be read in a thread, for a target without a piece layer."""
+
+    def __init__(
+        self, release: Release, remote: RemoteContent, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        super().__init__()
+        self._release = release
+        self._remote = remote
+        self._loop = loop
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._release.artifact.length}
+        self._at = base[whence] + offset
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        count = min(len(buffer), self._release.artifact.length - self._at)
+        if count <= 0:
+            return 0
+        reading = self._remote.read(self._release, self._at, count)
+        raw = asyncio.run_coroutine_threadsafe(reading, self._loop).result()
+        buffer[: len(raw)] = raw
+        self._at += len(raw)
+        return len(raw)
+
+
+def _pieces(artifact: Artifact, count: int) -> int:
+    return max(1, count // artifact.piece_length)
+
+
+def _runs(here: Collection[bool], start: int, end: int, most: int) -> Iterator[range]:
+    """The missing pieces from `start` to `end`, adjoining ones together, `most` at a time."""
+    missing = [not there for there in here][start:end]
+    first: int | None = None
+    for piece, wanted in enumerate([*missing, False], start):
+        if first is not None and (not wanted or piece - first == most):
+            yield range(first, piece)
+            first = None
+        if wanted and first is None:
+            first = piece
+
+
+def _read(file: BinaryIO, layer: PieceLayer, run: range) -> list[tuple[int, bytes]]:
+    start, count = uplink.bytes_of(layer.artifact, run)
+    file.seek(start)
+    raw = bytearray()
+    while len(raw) < count and (chunk := file.read(count - len(raw))):
+        raw += chunk
+    return _proved(layer, run, bytes(raw))
+
+
+def _proved(layer: PieceLayer, run: range, raw: bytes) -> list[tuple[int, bytes]]:
+    """The pieces of `run`, one by one. Raises ContentError at the first that is not right."""
+    pieces, at = [], 0
+    for piece in run:
+        content = raw[at : at + length_of_piece(layer.artifact, piece)]
+        if not layer.matches(piece, content):
+            raise ContentError(
+                f"piece {piece} of the source is not the signed one: the source is damaged or was "
+                "tampered with; use another one"
+            )
+        pieces.append((piece, content))
+        at += len(content)
+    return pieces
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What ended one of the workers."""
+    found = errors.exceptions[0]
+    return _first(found) if isinstance(found, BaseExceptionGroup) else found
+
+
+def ours(error: FetchError) -> bool:
+    """Whether the transfer ended under the source's hands, which is not the source's fault."""
+    return error.reason in ("stopped", "dropped")

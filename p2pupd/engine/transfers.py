@@ -1,0 +1,75 @@
+"""One artifact on its way into the store: where it stands, and what its sources could not do."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from p2pupd.engine.tasks import Signal
+from p2pupd.errors import UpdateError
+from p2pupd.feeds.interface import ContentOpener, LayerOpener, Offer, RemoteContent
+from p2pupd.model.device import TransferProgress
+from p2pupd.model.release import Release
+
+Note = Callable[..., None]
+"""note(event, **fields): a line for the log and the device's history."""
+
+
+class TransferState(StrEnum):
+    IMPORTING = "importing"
+    FETCHING = "fetching"
+    COMPLETE = "complete"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A stick (`open_content`) or an uplink (`remote`) whose manifest is believed."""
+
+    name: str
+    open_content: ContentOpener | None = None
+    open_layer: LayerOpener | None = None
+    remote: RemoteContent | None = None
+
+    @classmethod
+    def of(cls, offer: Offer) -> "Source":
+        """The source that made this offer."""
+        return cls(offer.source, offer.open_content, offer.open_layer, offer.remote)
+
+
+@dataclass(slots=True)
+class Transfer:
+    """`refused` holds what each source could not deliver, and why. `supplies` puts the pieces of
+    sources into the swarm; `whole` are sources that cannot tell pieces: they are copied whole."""
+
+    release: Release
+    state: TransferState = TransferState.FETCHING
+    source: str = ""
+    progress: TransferProgress = field(default_factory=lambda: TransferProgress(0, 0))
+    error: UpdateError | None = None
+    refused: dict[str, UpdateError] = field(default_factory=dict)
+    supplies: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    whole: set[str] = field(default_factory=set)
+    users: int = 0
+    task: asyncio.Task[None] | None = None
+    changed: Signal = field(default_factory=Signal)
+    stopped: bool = False
+
+    def fetching(self, source: str = "lan") -> None:
+        """Bytes come, from there."""
+        self.state = TransferState.FETCHING
+        self.source = source
+
+    def importing(self, source: str) -> None:
+        """A stick is being copied."""
+        self.state = TransferState.IMPORTING
+        self.source = source
+
+    def forget(self, source: str) -> None:
+        """A source came or left: what was known about it counts no more."""
+        self.whole.discard(source)
+        supply = self.supplies.pop(source, None)
+        if supply is not None:
+            supply.cancel()
+        self.changed.fire()
