@@ -132,13 +132,12 @@ class LibtorrentSwarm:
         transfer = self._torrents.get(artifact.pieces_root)
         if transfer is None:
             raise FetchError("the artifact is not supplied any more", reason="stopped")
-        transfer.injected[source] = transfer.injected.get(source, 0) + len(content)
-        await self._torrents.inject(transfer, piece, content)
+        await self._torrents.inject(transfer, piece, content, source)
 
     async def holdings(self, artifact: Artifact) -> Holdings:
         transfer = self._torrents.get(artifact.pieces_root)
         if transfer is None or transfer.handle is None or transfer.leaving:
-            return Holdings((), ())
+            return Holdings((False,) * artifact.pieces, (0,) * artifact.pieces)
         return await asyncio.to_thread(_holdings, transfer.handle, artifact.pieces)
 
     async def drop(self, artifact: Artifact) -> None:

@@ -28,7 +28,7 @@ from p2pupd.swarm.alerts import (
 )
 from p2pupd.swarm.hostility import StallWatch
 from p2pupd.swarm.interface import Injected, ProgressListener
-from p2pupd.swarm.ledger import Sums
+from p2pupd.swarm.ledger import Sums, attributed
 from p2pupd.swarm.mesh import Met
 
 FIRST_SAVE: Final = 0.25
@@ -36,15 +36,6 @@ ANSWER_WITHIN: Final = 10.0
 
 log = logging.getLogger(__name__)
 A = TypeVar("A", bound=TorrentAlert)
-
-
-def attributed(done: int, injected: Sums) -> tuple[int, Sums]:
-    """(bytes from neighbours, bytes by other source) of the `done` that are there."""
-    left, shares = done, {}
-    for source in (Injected.USB, Injected.UPLINK, Injected.REUSE):
-        shares[source] = min(left, injected.get(source, 0))
-        left -= shares[source]
-    return left, shares
 
 
 class Transfer:
@@ -84,6 +75,7 @@ class Transfer:
         self.saved_pieces = 0
         self.layer: PieceLayer | None = None
         self.injected: Sums = {}
+        self._injected: set[int] = set()
         self.tracked = False
         self.pipelined = 0
         self.called: set[str] = set()
@@ -186,11 +178,16 @@ class Transfer:
         self.finished.set()
         self.checked.set()
 
+    def attribute(self, piece: int, length: int, source: Injected) -> None:
+        """An injected piece came from there, unless it was injected before."""
+        if piece not in self._injected:
+            self._injected.add(piece)
+            self.injected[source] = self.injected.get(source, 0) + length
+
     def start_over(self) -> None:
         """Its torrent was removed and another one is added for the same file."""
         self._before = self.counts
         self.state = TorrentState(self.artifact.pieces_root, done=self.state.done)
-        self.checked.clear()
 
     @property
     def report(self) -> TransferProgress:

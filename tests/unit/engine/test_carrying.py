@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from p2pupd.core.allowance import Allowance
 from p2pupd.core.piece_layer import PieceLayer
 from p2pupd.engine.carrying import Carrier
 from p2pupd.engine.content import Content
@@ -44,6 +45,8 @@ class SilentSwarm:
         return Holdings((), ())
 
     async def drop(self, artifact: Artifact) -> None: ...
+
+    def limit(self, allowance: Allowance) -> None: ...
 
     def set_peers(self, peers: Sequence[SwarmPeer]) -> None: ...
 

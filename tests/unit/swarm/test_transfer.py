@@ -8,7 +8,8 @@ from p2pupd.model.device import ByteCounts, TransferProgress
 from p2pupd.swarm.alerts import DiskFailed, Finished, ResumeData, ResumeRefused, TorrentState
 from p2pupd.swarm.hostility import StallWatch
 from p2pupd.swarm.interface import Injected
-from p2pupd.swarm.transfer import Transfer, attributed
+from p2pupd.swarm.ledger import attributed
+from p2pupd.swarm.transfer import Transfer
 from tests.builders import a_release
 
 ROOT = a_release().artifact.pieces_root
