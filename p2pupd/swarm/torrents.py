@@ -96,7 +96,7 @@ class Torrents:
         while known := self._transfers.get(root):
             if known.directory == directory and not known.leaving and known.failure is None:
                 if layer is not None and known.layer is None and known.unfinished:
-                    await self._teach(known, layer)
+                    await self.teach(known, layer)
                 return known
             await self.leave(known)
         watch = StallWatch(self._settings.stall_after, asyncio.get_running_loop().time())
@@ -118,7 +118,7 @@ class Torrents:
         log.info("swarm.added root=%s searched=%s", root[:16], begin.searched)
         return transfer
 
-    async def _teach(self, transfer: Transfer, layer: PieceLayer) -> None:
+    async def teach(self, transfer: Transfer, layer: PieceLayer) -> None:
         """Give a running torrent the hashes of its pieces: libtorrent takes them only at the start.
 
         Raises FetchError.
@@ -247,3 +247,6 @@ class Torrents:
                 self._add(transfer, resume.again(content, artifact, directory, transfer.layer))
             except UpdateError as error:
                 transfer.end(error)
+            except asyncio.CancelledError:
+                transfer.end(FetchError("the transfer was interrupted", reason="stopped"))
+                raise

@@ -45,6 +45,20 @@ async def test_what_nobody_injected_came_from_neighbours() -> None:
     assert transfer.counts == ByteCounts(lan=60, uplink=40, received=65, sent=7, wasted=40)
 
 
+async def test_what_came_by_http_is_received_once_and_is_no_progress_of_bittorrent() -> None:
+    transfer = a_transfer()
+    transfer.rescued = 40
+    transfer.receive(TorrentState(ROOT, done=100, received=60))
+    assert transfer.counts.received == 105
+    transfer.start_over()
+    transfer.receive(TorrentState(ROOT, done=100, received=1))
+    assert transfer.counts.received == 106
+    assert not transfer.stalled(1, neighbours=1)
+    transfer.rescued += 50
+    transfer.receive(TorrentState(ROOT, done=150, received=1))
+    assert transfer.stalled(11, neighbours=1)
+
+
 async def test_listeners_are_told_until_they_leave() -> None:
     transfer = a_transfer()
     reports: list[TransferProgress] = []
