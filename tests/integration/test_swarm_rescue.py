@@ -12,6 +12,7 @@ import pytest
 from p2pupd.core.allowance import Allowance
 from p2pupd.errors import FetchError
 from p2pupd.feeds.peer_client import PeerClient
+from p2pupd.host.layer_files import layer_of_file
 from p2pupd.model.release import Artifact
 from p2pupd.model.setting import Seconds
 from p2pupd.swarm.interface import SwarmPeer
@@ -180,3 +181,20 @@ async def failed(one: Member, artifact: Artifact) -> str:
     with pytest.raises(FetchError) as error:
         await one.fetch(artifact)
     return error.value.reason
+
+
+async def test_a_supply_that_is_cancelled_in_the_middle_leaves_nobody_waiting(
+    tmp_path: Path,
+) -> None:
+    artifact, _ = an_artifact(tmp_path / "seed", MIB)
+    layer = layer_of_file(artifact, tmp_path / "seed")
+    async with member(tmp_path / "a") as alice, asyncio.TaskGroup() as group:
+        fetching = group.create_task(failed(alice, artifact))
+        transfer = await eventually(lambda: alice.swarm._torrents.get(artifact.pieces_root))
+        assert transfer
+        await eventually(transfer.checked.is_set)
+        supplying = group.create_task(alice.swarm.supply(artifact, alice.directory, layer))
+        while transfer.checked.is_set():
+            await asyncio.sleep(0)
+        supplying.cancel()
+        assert await fetching == "stopped"
