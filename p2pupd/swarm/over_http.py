@@ -44,7 +44,7 @@ So a slow link is not given up by a neighbour that thinks we do not read."""
 LONGEST_PAUSE: Final = 15.0
 """Seconds until a neighbour that failed is asked again, at most: it may have it by now."""
 
-EVEN: Final = 0.5
+EVEN: Final = 0.2
 """Seconds of the download rate that one range may take, so that the pace is even."""
 
 AskLayer = Callable[[str, int, Sha256, int], Awaitable[Bytelike]]
