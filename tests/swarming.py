@@ -17,6 +17,7 @@ from p2pupd.model.device import TransferProgress
 from p2pupd.model.ids import DeviceId, Sha256
 from p2pupd.model.release import Artifact
 from p2pupd.swarm.interface import SwarmPeer
+from p2pupd.swarm.over_http import HttpPieces
 from p2pupd.swarm.session import LibtorrentSwarm
 from p2pupd.swarm.settings import SwarmSettings
 from p2pupd.swarm.torrent import torrent_info
@@ -75,13 +76,14 @@ async def member(
     seed: bool = False,
     uploads: bool = True,
     address: str = "",
+    pieces: HttpPieces | None = None,
 ) -> AsyncIterator[Member]:
     """A running swarm on an address of its own."""
     address = address or an_address()
     settings = settings or SwarmSettings(interfaces=(address,))
     directory.mkdir(parents=True, exist_ok=True)
     own = DeviceId(f"device-{address}")
-    swarm = LibtorrentSwarm(own, settings, uploads=uploads)
+    swarm = LibtorrentSwarm(own, settings, uploads=uploads, pieces=pieces)
     async with asyncio.TaskGroup() as group:
         service = group.create_task(swarm.run())
         port = await swarm.listening()

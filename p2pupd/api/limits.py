@@ -90,13 +90,14 @@ async def send(
 ) -> web.StreamResponse:
     """Send `response` with `chunks` as its body, at the caller's pace but not slower than allowed.
 
-    A reader that falls behind `least_rate` by more than `stall` seconds is cut off.
+    A reader that falls behind `least_rate` by more than `stall` seconds is cut off. One that hangs
+    up is no error.
     """
     loop = asyncio.get_running_loop()
     asked = loop.time()
     deadline = asked + settings.stall
-    await response.prepare(request)
     try:
+        await response.prepare(request)
         async for chunk in chunks:
             deadline += loop.time() - asked
             async with asyncio.timeout_at(deadline):
@@ -109,4 +110,6 @@ async def send(
         log.info("peer.slow address=%s path=%s", request.remote, request.path)
         if request.transport:
             request.transport.abort()
+    except ConnectionResetError:
+        log.info("peer.gone address=%s path=%s", request.remote, request.path)
     return response

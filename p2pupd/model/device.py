@@ -103,8 +103,8 @@ class ByteCounts:
     """Payload bytes of one artifact.
 
     `lan`, `uplink`, `usb` and `reuse` are where what is here of it came from: they sum to that. The
-    others count since the daemon's start: `received` from neighbours by BitTorrent and kept, `sent`
-    to them, `wasted` received in vain.
+    others count since the daemon's start: `received` from neighbours and kept, `sent` to them,
+    `wasted` received in vain.
     """
 
     lan: int = 0

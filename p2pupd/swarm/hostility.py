@@ -54,15 +54,20 @@ class StallWatch:
 
     `evidence` counts wrong pieces and bans since the torrent was last added. With some, the next
     start is with one neighbour alone: then a wrong piece proves who sent it.
+
+    `helpless`: starting over did not help either, or nobody could be called. It is so until bytes
+    have come for as long as `patience`, without a break of that length.
     """
 
     patience: float
     now: float
     evidence: int = 0
     alone: bool = False
+    helpless: bool = False
     _attempts: int = 0
     _done: int = 0
     _hurry: bool = False
+    _moving: float | None = None
     _tried: Counter[str] = field(default_factory=Counter)
     _since: float = field(init=False)
 
@@ -86,12 +91,15 @@ class StallWatch:
         """
         if done > self._done:
             self._done, self._since, self._attempts = done, now, 0
+            self._moving = now if self._moving is None else self._moving
+            self.helpless = self.helpless and now - self._moving < self.patience
         rounds = self._attempts // max(1, neighbours)
         allowed = min(LONGEST_PATIENCE, self.patience * 2.0**rounds)
         if now - self._since < allowed and not self._hurry:
             return False
-        self._since, self._hurry = now, False
+        self._since, self._hurry, self._moving = now, False, None
         self._attempts += 1
+        self.helpless = self.helpless or self._attempts > min(1, neighbours)
         self.alone = self.evidence > 0
         self.evidence = 0
         return True

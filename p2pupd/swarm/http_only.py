@@ -12,12 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from p2pupd.core.allowance import Allowance
 from p2pupd.core.piece_layer import PieceLayer, length_of_piece
 from p2pupd.errors import ContentError, FetchError, UpdateError
 from p2pupd.host.layer_files import keep_layer, kept_layer
 from p2pupd.model.device import ByteCounts, TransferProgress
 from p2pupd.model.release import Artifact
+from p2pupd.swarm import ledger
 from p2pupd.swarm.interface import Holdings, Injected, ProgressListener, SwarmPeer
+from p2pupd.swarm.ledger import Sums, attributed
 from p2pupd.swarm.over_http import HttpPieces
 from p2pupd.swarm.piece_file import PieceFile
 
@@ -30,21 +33,28 @@ log = logging.getLogger(__name__)
 
 
 class _Held:
-    """One artifact here. `here` counts once `layer` is known; `lan` are bytes from neighbours.
+    """One artifact here. `here` and `done` count once `layer` is known, or it is complete.
 
-    `turn` is held by the one fetch that works, `searching` while the disk is searched.
+    `received` are bytes from neighbours since this process first saw it, `injected` bytes by other
+    source, of which `noted` are in the ledger. If `tracked`, all else that is there came from
+    neighbours. `turn` is held by the one fetch that works, `searching` while the disk is searched.
     """
 
-    def __init__(self, artifact: Artifact, directory: Path, lan: int) -> None:
+    def __init__(self, artifact: Artifact, directory: Path, received: int) -> None:
         self.artifact = artifact
         self.directory = directory
         self.file = PieceFile(artifact, directory)
         self.layer: PieceLayer | None = None
         self.here = [False] * artifact.pieces
-        self.lan = lan
+        self.received = received
+        self.injected: Sums = {}
+        self.noted: Sums | None = None
+        self.tracked = False
         self.complete = False
         self.turn = asyncio.Lock()
         self.searching = asyncio.Lock()
+        self.noting = asyncio.Lock()
+        self.opened = False
         self.done = 0
         self._failure: UpdateError | None = None
         self._scopes: list[asyncio.Timeout] = []
@@ -60,16 +70,70 @@ class _Held:
             length_of_piece(self.artifact, piece) for piece, there in enumerate(here) if there
         )
 
-    async def take(self, piece: int, content: bytes) -> int:
-        """Write a piece that is not there yet; the bytes written."""
+    async def open(self) -> None:
+        """Read what earlier runs noted, once."""
+        async with self.searching:
+            if not self.opened:
+                kept = await asyncio.to_thread(ledger.read, self.artifact, self.directory)
+                empty = await asyncio.to_thread(self.file.empty)
+                self.noted, self.tracked = kept, empty or kept is not None
+                self.injected = {} if empty else dict(kept or {})
+                self.opened = True
+
+    async def search(self, layer: PieceLayer) -> None:
+        """Keep the layer, and find what is on disk of it; once."""
+        async with self.searching:
+            if self.layer is None:
+                await asyncio.to_thread(keep_layer, layer, self.directory)
+                await self.note()
+                self.found(await asyncio.to_thread(self.file.search, layer))
+                self.layer = layer
+
+    async def take(self, source: Injected, piece: int, content: bytes) -> None:
+        """Write a piece that is not there yet."""
         if self.here[piece]:
-            return 0
-        await asyncio.to_thread(self.file.write, piece, content)
+            return
+        synced = await asyncio.to_thread(self.file.write, piece, content)
         if self.here[piece]:
-            return 0
+            return
         self.here[piece] = True
         self.done += len(content)
-        return len(content)
+        if source is Injected.LAN:
+            self.received += len(content)
+        else:
+            self.injected[source] = self.injected.get(source, 0) + len(content)
+        if synced:
+            await self.note()
+
+    async def note(self) -> None:
+        """Write the sources down, where they are news. Raises HostError or SpaceError."""
+        async with self.noting:
+            sums = dict(self.injected)
+            if self.tracked and sums != self.noted:
+                await asyncio.to_thread(ledger.write, sums, self.artifact, self.directory)
+                self.noted = sums
+
+    async def leave(self) -> None:
+        """Nobody works on it just now: note what can be noted of what is there."""
+        try:
+            if not await asyncio.to_thread(self.file.empty):
+                await self.note()
+        except UpdateError as error:
+            log.warning("swarm.ledger-not-written error=%s", error)
+
+    def counts(self, wasted: int) -> ByteCounts:
+        """By source what is there, as far as that is known."""
+        lan, shares = self.received, self.injected
+        if self.tracked:
+            lan, shares = attributed(self.done, self.injected)
+        return ByteCounts(
+            lan=lan,
+            usb=shares.get(Injected.USB, 0),
+            uplink=shares.get(Injected.UPLINK, 0),
+            reuse=shares.get(Injected.REUSE, 0),
+            received=self.received,
+            wasted=wasted,
+        )
 
     def end(self, failure: UpdateError) -> None:
         """Whoever works on it now gets this error."""
@@ -105,7 +169,7 @@ class HttpSwarm:
     def __init__(self, pieces: HttpPieces) -> None:
         self._pieces = pieces
         self._held: dict[str, _Held] = {}
-        self._lan: dict[str, int] = {}
+        self._ended: dict[str, ByteCounts] = {}
         self._running = asyncio.Event()
 
     async def listening(self) -> int:
@@ -120,8 +184,11 @@ class HttpSwarm:
             await asyncio.Event().wait()
         finally:
             self._running.clear()
-            for held in tuple(self._held.values()):
+            everything = tuple(self._held.values())
+            for held in everything:
                 self._forget(held, FetchError("the swarm has stopped", reason="stopped"))
+            for held in everything:
+                await held.leave()
 
     async def fetch(
         self, artifact: Artifact, directory: Path, progress: ProgressListener
@@ -130,8 +197,11 @@ class HttpSwarm:
         with self._reporting(held, progress):
             async with held.lasting(), held.turn:
                 if not held.complete:
-                    await self._bring(held)
-                    await asyncio.to_thread(held.file.sync)
+                    try:
+                        await self._bring(held)
+                        await asyncio.to_thread(held.file.sync)
+                    finally:
+                        await held.leave()
                     held.complete = True
                     log.info("swarm.complete root=%s", artifact.pieces_root[:16])
         return self.counts(artifact)
@@ -149,6 +219,10 @@ class HttpSwarm:
     async def drop(self, artifact: Artifact) -> None:
         if held := self._held.get(artifact.pieces_root):
             self._forget(held, FetchError("the artifact is not wanted any more", reason="dropped"))
+            await held.leave()
+
+    def limit(self, allowance: Allowance) -> None:
+        self._pieces.limit(allowance)
 
     def set_peers(self, peers: Sequence[SwarmPeer]) -> None:
         self._pieces.set_peers(peers)
@@ -156,7 +230,7 @@ class HttpSwarm:
     async def supply(self, artifact: Artifact, directory: Path, layer: PieceLayer) -> None:
         held = await self._join(artifact, directory)
         async with held.lasting():
-            await self._search(held, layer)
+            await held.search(layer)
         self._pieces.stir()
 
     async def inject(
@@ -165,7 +239,7 @@ class HttpSwarm:
         held = self._held.get(artifact.pieces_root)
         if held is None or held.layer is None:
             raise FetchError("the artifact is not supplied any more", reason="dropped")
-        await held.take(piece, content)
+        await held.take(source, piece, content)
         self._pieces.stir()
 
     async def holdings(self, artifact: Artifact) -> Holdings:
@@ -175,8 +249,9 @@ class HttpSwarm:
 
     def counts(self, artifact: Artifact) -> ByteCounts:
         held = self._held.get(artifact.pieces_root)
-        lan = held.lan if held else self._lan.get(artifact.pieces_root, 0)
-        return ByteCounts(lan=lan, wasted=self._pieces.wasted(artifact))
+        if held is None:
+            return self._ended.get(artifact.pieces_root, ByteCounts())
+        return held.counts(self._pieces.wasted(artifact))
 
     async def _join(self, artifact: Artifact, directory: Path) -> _Held:
         """What is held of this artifact in this directory."""
@@ -185,15 +260,17 @@ class HttpSwarm:
         if known is not None:
             gone = known.complete and not await asyncio.to_thread(known.file.complete)
             if known.directory == directory and not gone:
+                await known.open()
                 return known
             self._forget(known, FetchError("its file was moved", reason="stopped"))
-        held = _Held(artifact, directory, self._lan.get(artifact.pieces_root, 0))
+        held = _Held(artifact, directory, self.counts(artifact).received)
         self._held[artifact.pieces_root] = held
+        await held.open()
         return held
 
     def _forget(self, held: _Held, failure: UpdateError) -> None:
         root = held.artifact.pieces_root
-        self._lan[root] = held.lan
+        self._ended[root] = held.counts(self._pieces.wasted(held.artifact))
         if self._held.get(root) is held:
             del self._held[root]
         held.end(failure)
@@ -203,31 +280,19 @@ class HttpSwarm:
         layer = held.layer or await asyncio.to_thread(kept_layer, artifact, held.directory)
         if layer is None:
             layer = await self._pieces.layer(artifact, lambda: held.layer)
-        await self._search(held, layer)
-        await self._pieces.bring(artifact, layer, held.missing, partial(self._put, held))
-
-    async def _search(self, held: _Held, layer: PieceLayer) -> None:
-        """Keep the layer, and find what is on disk of it; once."""
-        async with held.searching:
-            if held.layer is None:
-                await asyncio.to_thread(keep_layer, layer, held.directory)
-                held.found(await asyncio.to_thread(held.file.search, layer))
-                held.layer = layer
-
-    @staticmethod
-    async def _put(held: _Held, piece: int, content: bytes) -> None:
-        came = await held.take(piece, content)
-        held.lan += came
+        await held.search(layer)
+        take = partial(held.take, Injected.LAN)
+        await self._pieces.bring(artifact, layer, held.missing, take)
 
     @contextmanager
     def _reporting(self, held: _Held, progress: ProgressListener) -> Iterator[None]:
         """Tell `progress` where it stands, at once, every `TICK`, and at the end."""
         loop = asyncio.get_running_loop()
-        before = deque([held.lan], RATE_OVER)
+        before = deque([held.received], RATE_OVER)
 
         def tell() -> None:
-            rate = int((held.lan - before[0]) / (TICK * len(before)))
-            before.append(held.lan)
+            rate = int((held.received - before[0]) / (TICK * len(before)))
+            before.append(held.received)
             progress(
                 TransferProgress(
                     held.done,

@@ -24,6 +24,15 @@ Sums = dict[Injected, int]
 """Bytes by source."""
 
 
+def attributed(done: int, injected: Sums) -> tuple[int, Sums]:
+    """(bytes from neighbours, bytes by other source) of the `done` that are there."""
+    left, shares = done, {}
+    for source in (Injected.USB, Injected.UPLINK, Injected.REUSE):
+        shares[source] = min(left, injected.get(source, 0))
+        left -= shares[source]
+    return left, shares
+
+
 def read(artifact: Artifact, directory: Path) -> Sums | None:
     """What was injected in earlier runs; None without a ledger that can be read. Blocks."""
     path = directory / f"{artifact.pieces_root}{SUFFIX}"

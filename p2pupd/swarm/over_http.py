@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
+from p2pupd.core.allowance import Allowance
 from p2pupd.core.backoff import delay
+from p2pupd.core.pace import Pace
 from p2pupd.core.piece_layer import Bytelike, PieceLayer, layer_length, length_of_piece
 from p2pupd.core.token_bucket import TokenBucket
 from p2pupd.errors import ContentError, NeighbourBusy, UpdateError
@@ -41,6 +43,9 @@ LONG: Final = 4.0
 So a slow link is not given up by a neighbour that thinks we do not read."""
 LONGEST_PAUSE: Final = 15.0
 """Seconds until a neighbour that failed is asked again, at most: it may have it by now."""
+
+EVEN: Final = 0.2
+"""Seconds of the download rate that one range may take, so that the pace is even."""
 
 AskLayer = Callable[[str, int, Sha256, int], Awaitable[Bytelike]]
 """PeerClient.layer: (host, port, SHA-256, length) -> encoded piece layer. Raises NeighbourBusy,
@@ -138,6 +143,8 @@ class HttpPieces:
         self._buckets: dict[DeviceId, TokenBucket] = {}
         self._jobs: dict[Sha256, _Job] = {}
         self._wasted: Counter[Sha256] = Counter()
+        self._allowance = Allowance()
+        self._pace = Pace()
         self._news = asyncio.Event()
 
     @property
@@ -155,6 +162,16 @@ class HttpPieces:
         for job in self._jobs.values():
             for gone in job.sources.keys() - self._peers.keys():
                 del job.sources[gone]
+        self.stir()
+
+    def limit(self, allowance: Allowance) -> None:
+        """From now on ask for nothing that may not move, and for no more than the download rate.
+
+        What was asked for before still comes.
+        """
+        if allowance.download != self._allowance.download:
+            self._pace = Pace(allowance.download)
+        self._allowance = allowance
         self.stir()
 
     def stir(self) -> None:
@@ -188,6 +205,7 @@ class HttpPieces:
                     await _wait(news, pause)
                     continue
                 peer, length = source.peer, layer_length(artifact)
+                self._pace.wait(length, now)
                 with self._asking(source):
                     raw = await self._ask_layer(peer.host, peer.api_port, artifact.sha256, length)
                     layer = await asyncio.to_thread(PieceLayer.proved, artifact, bytes(raw))
@@ -224,7 +242,7 @@ class HttpPieces:
         while wanted := missing():
             news = self._news
             source, pause = self._choose(job, self._now())
-            pieces = job.run(wanted, source.size if source else 0)
+            pieces = job.run(wanted, self._most(source) if source else 0)
             if source is None or not pieces:
                 await _wait(news, pause)
                 continue
@@ -243,6 +261,7 @@ class HttpPieces:
         peer, size = source.peer, job.artifact.piece_length
         count = (len(pieces) - 1) * size + length_of_piece(job.artifact, pieces[-1])
         now = self._now()
+        self._pace.wait(count, now)
         raw = await self._ask_range(
             peer.host, peer.api_port, job.artifact.sha256, pieces[0] * size, count
         )
@@ -284,6 +303,10 @@ class HttpPieces:
 
     def _choose(self, job: _Job, now: float) -> tuple[_Source | None, float | None]:
         """Whom to ask now; else nobody, and the seconds until somebody is due, if ever."""
+        if not self._allowance.moves(job.artifact.pieces_root):
+            return None, None
+        if wait := self._pace.wait(0, now):
+            return None, wait
         self._blocks.expire(now)
         usable = [
             job.source(peer)
@@ -299,6 +322,11 @@ class HttpPieces:
             return None, min(when.values(), default=now) - now or None
         chosen = min(due, key=lambda each: (*each.merit, self._chance()))
         return chosen, None
+
+    def _most(self, source: _Source) -> int:
+        """Bytes of the next range."""
+        rate = self._allowance.download
+        return min(source.size, int(rate * EVEN)) if rate else source.size
 
     @contextmanager
     def _job(self, artifact: Artifact) -> Iterator[_Job]:

@@ -33,6 +33,13 @@ class PieceFile:
         except OSError:
             return False
 
+    def empty(self) -> bool:
+        """Whether nothing of it is there."""
+        try:
+            return self._path.lstat().st_size == 0
+        except OSError:
+            return True
+
     def search(self, layer: PieceLayer) -> list[bool]:
         """Which pieces are there and right; what is longer than signed is cut off.
 
@@ -60,8 +67,11 @@ class PieceFile:
             os.close(fd)
         return here
 
-    def write(self, piece: int, content: bytes) -> None:
-        """Put a piece in its place; durable only after `sync`. Raises SpaceError or FetchError."""
+    def write(self, piece: int, content: bytes) -> bool:
+        """Put a piece in its place; true when all that is there was synced on this occasion.
+
+        Raises SpaceError or FetchError.
+        """
         try:
             fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
             try:
@@ -70,8 +80,10 @@ class PieceFile:
                     written = os.pwrite(fd, view, at)
                     at, view = at + written, view[written:]
                 self._unsynced += len(content)
-                if self._unsynced >= SYNC_EVERY:
+                synced = self._unsynced >= SYNC_EVERY
+                if synced:
                     self._flush(fd)
+                return synced
             finally:
                 os.close(fd)
         except OSError as error:

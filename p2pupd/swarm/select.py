@@ -40,4 +40,4 @@ def swarm_backend(
             ) from error
         log.info("swarm.no-libtorrent error=%s", error)
         return HttpSwarm(pieces)
-    return LibtorrentSwarm(own, settings.fitted(), uploads=uploads)
+    return LibtorrentSwarm(own, settings.fitted(), uploads=uploads, pieces=pieces)

@@ -14,7 +14,7 @@ from p2pupd.errors import ContentError, FetchError, UpdateError
 from p2pupd.model.device import ByteCounts
 from p2pupd.model.ids import DeviceId
 from p2pupd.model.release import Artifact
-from p2pupd.swarm import mesh
+from p2pupd.swarm import handles, mesh
 from p2pupd.swarm.alerts import (
     Alert,
     AlertsLost,
@@ -28,6 +28,8 @@ from p2pupd.swarm.alerts import (
 from p2pupd.swarm.hostility import Blocklist
 from p2pupd.swarm.interface import Holdings, Injected, ProgressListener, SwarmPeer
 from p2pupd.swarm.listening import Listening, is_address, listen
+from p2pupd.swarm.over_http import HttpPieces
+from p2pupd.swarm.rescue import Rescue
 from p2pupd.swarm.settings import SwarmSettings
 from p2pupd.swarm.torrents import Torrents
 from p2pupd.swarm.transfer import Transfer
@@ -45,13 +47,23 @@ class LibtorrentSwarm:
     """The contract is `p2pupd.swarm.interface.Swarm`.
 
     `own` decides which share of the pieces this device asks for first. With `uploads` off nothing
-    is ever sent to a neighbour. Methods may be called before `run`; they wait for it.
+    is ever sent to a neighbour. With `pieces`, what stands still comes by HTTP, and so does what
+    only neighbours without BitTorrent have. Methods may be called before `run`; they wait for it.
     """
 
-    def __init__(self, own: DeviceId, settings: SwarmSettings, *, uploads: bool = True) -> None:
+    def __init__(
+        self,
+        own: DeviceId,
+        settings: SwarmSettings,
+        *,
+        uploads: bool = True,
+        pieces: HttpPieces | None = None,
+    ) -> None:
         self._own = own
         self._settings = settings
         self._uploads = uploads
+        self._pieces = pieces
+        self._only_http = False
         self._listening: Listening | None = None
         self._ready = asyncio.Event()
         self._rung, self._stirred = asyncio.Event(), asyncio.Event()
@@ -86,7 +98,7 @@ class LibtorrentSwarm:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._drain(listening), name="swarm-alerts")
-                group.create_task(self._watch(listening), name="swarm-watch")
+                group.create_task(self._watch(listening, group), name="swarm-watch")
         finally:
             await self._close(listening)
             loop.remove_reader(listening.alarm)
@@ -132,14 +144,13 @@ class LibtorrentSwarm:
         transfer = self._torrents.get(artifact.pieces_root)
         if transfer is None:
             raise FetchError("the artifact is not supplied any more", reason="stopped")
-        transfer.injected[source] = transfer.injected.get(source, 0) + len(content)
-        await self._torrents.inject(transfer, piece, content)
+        await self._torrents.inject(transfer, piece, content, source)
 
     async def holdings(self, artifact: Artifact) -> Holdings:
         transfer = self._torrents.get(artifact.pieces_root)
         if transfer is None or transfer.handle is None or transfer.leaving:
-            return Holdings((), ())
-        return await asyncio.to_thread(_holdings, transfer.handle, artifact.pieces)
+            return Holdings((False,) * artifact.pieces, (0,) * artifact.pieces)
+        return await asyncio.to_thread(handles.holdings, transfer.handle, artifact.pieces)
 
     async def drop(self, artifact: Artifact) -> None:
         if transfer := self._torrents.get(artifact.pieces_root):
@@ -148,11 +159,16 @@ class LibtorrentSwarm:
 
     def limit(self, allowance: Allowance) -> None:
         self._torrents.limit(allowance)
+        if self._pieces:
+            self._pieces.limit(allowance)
 
     def set_peers(self, peers: Sequence[SwarmPeer]) -> None:
         before = self._peers
         self._peers = {peer.id: peer for peer in peers if peer.port and is_address(peer.host)}
         self._apply_queue()
+        if self._pieces:
+            self._only_http = any(peer.api_port and peer.id not in self._peers for peer in peers)
+            self._pieces.set_peers(peers)
         for transfer in self._torrents:
             moved = {
                 peer.host
@@ -236,7 +252,8 @@ class LibtorrentSwarm:
         if now < transfer.look_at or transfer.handle is None or transfer.watch.alone:
             return
         transfer.look_at = now + ACQUAINTANCE
-        transfer.met = {each.host: each for each in await asyncio.to_thread(_met, transfer.handle)}
+        met = await asyncio.to_thread(handles.met, transfer.handle)
+        transfer.met = {each.host: each for each in met}
         transfer.settled = True
         self._call(transfer, set(transfer.met))
         self._share_out(transfer)
@@ -285,8 +302,11 @@ class LibtorrentSwarm:
         if self._listening:
             self._listening.filter(self._blocks.blocked)
 
-    async def _watch(self, listening: Listening) -> None:
-        """Ask for counters, save resume data, and restart what stands still."""
+    async def _watch(self, listening: Listening, group: asyncio.TaskGroup) -> None:
+        """Ask for counters, save resume data, restart what stands still, and get help for it."""
+        rescue = None
+        if self._pieces:
+            rescue = Rescue(self._torrents, self._pieces, group, self._stirred.set)
         while True:
             busy = any(transfer.unfinished for transfer in self._torrents)
             try:
@@ -302,13 +322,16 @@ class LibtorrentSwarm:
                 listening.filter(self._blocks.blocked)
             for transfer in self._torrents:
                 await self._look_after(transfer, now)
+            if rescue:
+                await rescue.tend(self._torrents)
 
     async def _look_after(self, transfer: Transfer, now: float) -> None:
         if transfer.failure and not transfer.wanted and not transfer.leaving:
             await self._torrents.leave(transfer)
         if not transfer.unfinished or transfer.handle is None:
             return
-        if not (transfer.checked.is_set() and self._peers and self._torrents.may_move(transfer)):
+        anyone = self._peers or self._only_http
+        if not (transfer.checked.is_set() and anyone and self._torrents.may_move(transfer)):
             transfer.watch.rest(now)
         if not transfer.checked.is_set():
             return
@@ -321,7 +344,7 @@ class LibtorrentSwarm:
                 if transfer.blind:
                     transfer.blind = False
                     self._torrents.recheck(transfer)
-            elif transfer.watch.stalled(transfer.state.done, now, len(self._peers)):
+            elif transfer.stalled(now, len(self._peers)):
                 await self._torrents.start_over(transfer)
                 hosts = ",".join(sorted(transfer.called))
                 root = transfer.artifact.pieces_root[:16]
@@ -346,19 +369,3 @@ class LibtorrentSwarm:
         self._torrents.session = None
         self._listening = None
         listening.close()
-
-
-def _holdings(handle: lt.torrent_handle, pieces: int) -> Holdings:
-    """Blocks until the session answers."""
-    here = handle.status(lt.torrent_handle.query_pieces).pieces
-    elsewhere = handle.piece_availability()
-    return Holdings(here or (False,) * pieces, elsewhere or (0,) * pieces)
-
-
-def _met(handle: lt.torrent_handle) -> list[mesh.Met]:
-    """Blocks until the session answers."""
-    return [
-        mesh.Met(peer.ip[0], bool(peer.flags & lt.peer_info.seed))
-        for peer in handle.get_peer_info()
-        if not peer.flags & (lt.peer_info.connecting | lt.peer_info.handshake)
-    ]

@@ -68,7 +68,7 @@ class SwarmSettings:
     stall_after: Seconds = setting(
         Seconds(20),
         "A transfer without a new piece for so long, with neighbours there, starts over with what"
-        " it has. Doubles with each attempt.",
+        " it has, then asks neighbours by HTTP as well. Doubles with each attempt.",
         check=at_least(0.5),
     )
     unwanted_blocks: int = setting(

@@ -20,6 +20,7 @@ from p2pupd.model.release import Artifact
 from p2pupd.swarm import ledger, limiting, resume
 from p2pupd.swarm.alerts import Removed, ResumeData, TorrentState
 from p2pupd.swarm.hostility import StallWatch
+from p2pupd.swarm.interface import Injected
 from p2pupd.swarm.settings import SwarmSettings
 from p2pupd.swarm.transfer import ANSWER_WITHIN, Transfer
 
@@ -95,7 +96,7 @@ class Torrents:
         while known := self._transfers.get(root):
             if known.directory == directory and not known.leaving and known.failure is None:
                 if layer is not None and known.layer is None and known.unfinished:
-                    await self._teach(known, layer)
+                    await self.teach(known, layer)
                 return known
             await self.leave(known)
         watch = StallWatch(self._settings.stall_after, asyncio.get_running_loop().time())
@@ -105,7 +106,8 @@ class Torrents:
         try:
             begin = await asyncio.to_thread(resume.start, artifact, directory, complete, layer)
             kept = await asyncio.to_thread(ledger.read, artifact, directory)
-            transfer.injected, transfer.tracked = kept or {}, begin.empty or kept is not None
+            transfer.injected = {} if begin.empty else kept or {}
+            transfer.tracked = begin.empty or kept is not None
             if transfer.failure:
                 raise transfer.failure
             transfer.blind = begin.blind
@@ -116,7 +118,7 @@ class Torrents:
         log.info("swarm.added root=%s searched=%s", root[:16], begin.searched)
         return transfer
 
-    async def _teach(self, transfer: Transfer, layer: PieceLayer) -> None:
+    async def teach(self, transfer: Transfer, layer: PieceLayer) -> None:
         """Give a running torrent the hashes of its pieces: libtorrent takes them only at the start.
 
         Raises FetchError.
@@ -175,10 +177,16 @@ class Torrents:
             await asyncio.to_thread(ledger.write, injected, artifact, directory)
         await asyncio.to_thread(resume.save, content, artifact, directory)
 
-    async def inject(self, transfer: Transfer, piece: int, content: bytes) -> None:
+    async def inject(
+        self, transfer: Transfer, piece: int, content: bytes, source: Injected
+    ) -> None:
         """Hand a proved piece to the session, waiting when too much is on its way there."""
+        await transfer.checked.wait()
+        if transfer.failure:
+            raise transfer.failure
         if transfer.handle is None or transfer.leaving or transfer.layer is None:
             raise FetchError("the artifact is not supplied any more", reason="stopped")
+        transfer.attribute(piece, len(content), source)
         transfer.handle.add_piece(piece, content, 0)
         transfer.pipelined += len(content)
         if transfer.pipelined >= PIPELINED:
@@ -227,13 +235,18 @@ class Torrents:
         async with transfer.saving:
             if self.session is None or transfer.handle is None or not transfer.unfinished:
                 return
+            transfer.checked.clear()
             self.session.remove_torrent(transfer.handle)
             try:
                 await transfer.next(Removed)
                 if transfer.leaving:
+                    transfer.checked.set()
                     return
                 transfer.start_over()
                 artifact, directory = transfer.artifact, transfer.directory
                 self._add(transfer, resume.again(content, artifact, directory, transfer.layer))
             except UpdateError as error:
                 transfer.end(error)
+            except asyncio.CancelledError:
+                transfer.end(FetchError("the transfer was interrupted", reason="stopped"))
+                raise

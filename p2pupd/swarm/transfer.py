@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -28,7 +29,7 @@ from p2pupd.swarm.alerts import (
 )
 from p2pupd.swarm.hostility import StallWatch
 from p2pupd.swarm.interface import Injected, ProgressListener
-from p2pupd.swarm.ledger import Sums
+from p2pupd.swarm.ledger import Sums, attributed
 from p2pupd.swarm.mesh import Met
 
 FIRST_SAVE: Final = 0.25
@@ -36,15 +37,6 @@ ANSWER_WITHIN: Final = 10.0
 
 log = logging.getLogger(__name__)
 A = TypeVar("A", bound=TorrentAlert)
-
-
-def attributed(done: int, injected: Sums) -> tuple[int, Sums]:
-    """(bytes from neighbours, bytes by other source) of the `done` that are there."""
-    left, shares = done, {}
-    for source in (Injected.USB, Injected.UPLINK, Injected.REUSE):
-        shares[source] = min(left, injected.get(source, 0))
-        left -= shares[source]
-    return left, shares
 
 
 class Transfer:
@@ -56,7 +48,7 @@ class Transfer:
     `gone` tells when it is. `saving` is held while resume data is asked for and written.
     `layer` is known to the session too; `injected` counts bytes by source, `pipelined` those that
     are on their way into the session. If `tracked`, all else that is there came from neighbours,
-    because nobody but the swarm wrote it.
+    because nobody but the swarm wrote it. `rescued` counts what came from them by HTTP.
 
     `called` are the hosts of neighbours that were called, `met` who of all was connected at the
     last look, the next of which is due at `look_at`; `settled`: there was one since it was added.
@@ -84,8 +76,10 @@ class Transfer:
         self.saved_pieces = 0
         self.layer: PieceLayer | None = None
         self.injected: Sums = {}
+        self._injected: set[int] = set()
         self.tracked = False
         self.pipelined = 0
+        self.rescued = 0
         self.called: set[str] = set()
         self.met: Mapping[str, Met] = {}
         self.look_at = 0.0
@@ -108,8 +102,7 @@ class Transfer:
     def counts(self) -> ByteCounts:
         """By source what is there, and what was sent and received in vain."""
         state, before = self.state, self._before
-        wasted = state.redundant + state.failed
-        received = before.received + max(0, state.received - wasted)
+        received = self._received + self.rescued
         if self.tracked:
             lan, shares = attributed(state.done, self.injected)
         else:
@@ -121,8 +114,14 @@ class Transfer:
             reuse=shares.get(Injected.REUSE, 0),
             received=received,
             sent=before.sent + state.sent,
-            wasted=before.wasted + wasted,
+            wasted=before.wasted + state.redundant + state.failed,
         )
+
+    @property
+    def _received(self) -> int:
+        """Bytes that came by BitTorrent and were kept."""
+        state = self.state
+        return self._before.received + max(0, state.received - state.redundant - state.failed)
 
     @contextmanager
     def reporting(self, progress: ProgressListener) -> Iterator[None]:
@@ -151,6 +150,10 @@ class Transfer:
         if isinstance(answer, kind):
             return answer
         raise FetchError(f"cannot save resume data: {answer}")
+
+    def stalled(self, now: float, neighbours: int) -> bool:
+        """True when it is time to start over: BitTorrent has brought nothing for too long."""
+        return self.watch.stalled(self.state.done - self.rescued, now, neighbours)
 
     def receive(self, alert: TorrentAlert) -> None:
         """Take note of what happened, and wake who waits for it."""
@@ -186,11 +189,16 @@ class Transfer:
         self.finished.set()
         self.checked.set()
 
+    def attribute(self, piece: int, length: int, source: Injected) -> None:
+        """An injected piece came from there, unless it was injected before."""
+        if piece not in self._injected:
+            self._injected.add(piece)
+            self.injected[source] = self.injected.get(source, 0) + length
+
     def start_over(self) -> None:
         """Its torrent was removed and another one is added for the same file."""
-        self._before = self.counts
+        self._count_anew()
         self.state = TorrentState(self.artifact.pieces_root, done=self.state.done)
-        self.checked.clear()
 
     @property
     def report(self) -> TransferProgress:
@@ -200,9 +208,13 @@ class Transfer:
             state.done, self.artifact.length, self.counts, state.peers, state.rate
         )
 
+    def _count_anew(self) -> None:
+        """The session's counters begin at 0 again."""
+        self._before = replace(self.counts, received=self._received)
+
     def _take(self, state: TorrentState) -> None:
         if state.received < self.state.received or state.sent < self.state.sent:
-            self._before = self.counts
+            self._count_anew()
         self.state = state
         if state.complete:
             self.finished.set()

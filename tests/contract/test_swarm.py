@@ -4,17 +4,20 @@ import asyncio
 import subprocess
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from p2pupd.core.allowance import Allowance
 from p2pupd.errors import ContentError, FetchError, SpaceError, UpdateError
 from p2pupd.host.layer_files import layer_of_file
 from p2pupd.model.device import TransferProgress
 from p2pupd.model.release import Artifact
-from p2pupd.swarm.interface import Holdings
+from p2pupd.swarm.interface import Injected
 from tests.http_swarming import Party, acquainted, http_party, torrent_party
-from tests.support import eventually, needs_root
+from tests.support import eventually, eventually_async, needs_root
 from tests.swarming import an_artifact
 
 MIB = 1 << 20
@@ -94,7 +97,7 @@ async def test_a_cancelled_fetch_keeps_its_pieces(tmp_path: Path, party: Join) -
         async with party(tmp_path / "a") as alice:
             acquainted(seed, alice)
             counts = await alice.swarm.fetch(artifact, alice.directory, ignore)
-            assert counts.lan <= artifact.length - reports[-1].done
+            assert counts.received <= artifact.length - reports[-1].done
             assert alice.content(artifact) == content
             assert (await alice.swarm.fetch(artifact, alice.directory, ignore)) == counts
 
@@ -175,30 +178,89 @@ async def test_a_full_disk_is_a_space_error_and_the_fetch_goes_on_when_there_is_
         subprocess.run(["umount", str(small)], check=True)
 
 
+def parts(artifact: Artifact, content: bytes) -> list[bytes]:
+    size = artifact.piece_length
+    return [content[at : at + size] for at in range(0, len(content), size)]
+
+
 async def test_supplied_pieces_complete_a_fetch_that_has_no_neighbours(
     tmp_path: Path, party: Join
 ) -> None:
     artifact, content = an_artifact(tmp_path / "stick", MIB + 5)
     layer = layer_of_file(artifact, tmp_path / "stick")
-    size = artifact.piece_length
+    pieces = parts(artifact, content)
     reports: list[TransferProgress] = []
+    nothing = [False] * artifact.pieces
     async with party(tmp_path / "a") as alice:
         with pytest.raises(FetchError):
-            await alice.swarm.inject(artifact, 0, content[:size])
+            await alice.swarm.inject(artifact, 0, pieces[0], Injected.USB)
+        assert list((await alice.swarm.holdings(artifact)).here) == nothing
         async with asyncio.TaskGroup() as group:
             group.create_task(trying(alice, artifact, reports))
             await eventually(lambda: reports)
             await alice.swarm.supply(artifact, alice.directory, layer)
             await alice.swarm.supply(artifact, alice.directory, layer)
-            assert alice.swarm.holdings(artifact) == nothing(artifact)
-            for piece in [3, 3, *range(artifact.pieces)]:
-                part = content[piece * size : (piece + 1) * size]
-                await alice.swarm.inject(artifact, piece, part)
+            held = await alice.swarm.holdings(artifact)
+            assert (list(held.here), list(held.elsewhere)) == (nothing, [0] * artifact.pieces)
+            for piece in [3, 3]:
+                await alice.swarm.inject(artifact, piece, pieces[piece], Injected.USB)
+            for piece, part in enumerate(pieces):
+                await alice.swarm.inject(artifact, piece, part, Injected.UPLINK)
         assert alice.content(artifact) == content
-        assert all(alice.swarm.holdings(artifact).here)
-        assert alice.swarm.counts(artifact).lan == 0
+        assert all((await alice.swarm.holdings(artifact)).here)
+        counts = alice.swarm.counts(artifact)
+        assert (counts.lan, counts.usb, counts.received) == (0, artifact.piece_length, 0)
+        assert counts.uplink == artifact.length - artifact.piece_length
         assert reports[-1].done == artifact.length
 
 
-def nothing(artifact: Artifact) -> Holdings:
-    return Holdings((False,) * artifact.pieces, (0,) * artifact.pieces)
+async def test_sources_sum_to_what_is_here_also_after_a_restart(
+    tmp_path: Path, party: Join
+) -> None:
+    artifact, content = an_artifact(tmp_path / "seed", 4 * MIB)
+    pieces = parts(artifact, content)
+    layer = layer_of_file(artifact, tmp_path / "seed")
+    sources = [Injected.USB, Injected.UPLINK, Injected.REUSE, Injected.LAN]
+    quarter = artifact.pieces // 8
+    async with party(tmp_path / "a") as alice:
+        await alice.swarm.supply(artifact, alice.directory, layer)
+        for piece, part in enumerate(pieces[: 4 * quarter]):
+            await alice.swarm.inject(artifact, piece, part, sources[piece // quarter])
+        await eventually_async(partial(holds, alice, artifact, 4 * quarter))
+    async with party(tmp_path / "seed") as seed, party(tmp_path / "a") as alice:
+        acquainted(seed, alice)
+        await seed.offer(artifact)
+        counts = await alice.swarm.fetch(artifact, alice.directory, ignore)
+        assert counts.usb == counts.uplink == counts.reuse == MIB // 2
+        assert counts.lan == artifact.length - 3 * MIB // 2
+        assert counts.received == artifact.length // 2
+        assert alice.content(artifact) == content
+    async with party(tmp_path / "a") as alice:
+        await alice.swarm.supply(artifact, alice.directory, layer)
+        again = await alice.swarm.fetch(artifact, alice.directory, ignore)
+        assert replace(again, received=counts.received) == replace(counts, sent=0)
+
+
+async def holds(one: Party, artifact: Artifact, pieces: int) -> bool:
+    return sum((await one.swarm.holdings(artifact)).here) == pieces
+
+
+async def test_what_may_not_move_stops_and_goes_on_and_what_is_exempt_moves(
+    tmp_path: Path, party: Join
+) -> None:
+    artifact, content = an_artifact(tmp_path / "seed", 8 * MIB)
+    alarm, _ = an_artifact(tmp_path / "seed", 4 * MIB, seed=2)
+    async with party(tmp_path / "seed") as seed, party(tmp_path / "a") as alice:
+        acquainted(seed, alice)
+        await seed.offer(artifact)
+        await seed.offer(alarm)
+        alice.swarm.limit(Allowance(download=MIB))
+        async with asyncio.TaskGroup() as group:
+            fetching = group.create_task(alice.swarm.fetch(artifact, alice.directory, ignore))
+            await eventually(lambda: alice.swarm.counts(artifact).lan)
+            alice.swarm.limit(Allowance(moving=False, exempt=frozenset({alarm.pieces_root})))
+            await alice.swarm.fetch(alarm, alice.directory, ignore)
+            assert not fetching.done()
+            assert alice.swarm.counts(artifact).lan < 6 * MIB
+            alice.swarm.limit(Allowance())
+        assert alice.content(artifact) == content

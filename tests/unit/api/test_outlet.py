@@ -56,6 +56,9 @@ class Seed:
     async def artifact(self, sha256: Sha256) -> Path | None:
         return self.file if sha256 == DIGEST else None
 
+    async def layer(self, sha256: Sha256) -> bytes | None:
+        return None
+
     def notified(self, notify: Notify, address: str) -> None:
         raise AssertionError("nobody tells anything here")
 

@@ -78,3 +78,36 @@ def test_a_useless_neighbour_is_given_up_at_once() -> None:
     watch.hurry()
     assert watch.stalled(0, 1, neighbours=1)
     assert not watch.stalled(0, 2, neighbours=1)
+
+
+def test_a_transfer_is_helpless_when_starting_over_did_not_help_either() -> None:
+    watch = StallWatch(patience=10, now=0)
+    assert watch.stalled(0, 10, neighbours=3)
+    assert not watch.helpless
+    assert not watch.stalled(1, 11, neighbours=3)
+    assert watch.stalled(1, 21, neighbours=3)
+    assert not watch.helpless
+    assert watch.stalled(1, 31, neighbours=3)
+    assert watch.helpless
+
+
+def test_a_transfer_that_nobody_can_be_called_for_is_helpless_at_once() -> None:
+    watch = StallWatch(patience=10, now=0)
+    assert not watch.stalled(0, 9, neighbours=0)
+    assert not watch.helpless
+    assert watch.stalled(0, 10, neighbours=0)
+    assert watch.helpless
+
+
+def test_a_transfer_is_helpless_until_bytes_came_for_a_while_without_a_break() -> None:
+    watch = StallWatch(patience=10, now=0)
+    assert watch.stalled(0, 10, neighbours=0)
+    for done, now in ((1, 11), (2, 16), (2, 20)):
+        assert not watch.stalled(done, now, neighbours=1)
+        assert watch.helpless
+    assert watch.stalled(2, 26, neighbours=1)
+    for done, now in ((3, 27), (4, 36)):
+        assert not watch.stalled(done, now, neighbours=1)
+        assert watch.helpless
+    assert not watch.stalled(5, 37, neighbours=1)
+    assert not watch.helpless

@@ -6,18 +6,22 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from p2pupd.core.allowance import Allowance
 from p2pupd.errors import FetchError
 from p2pupd.host.layer_files import keep_layer, layer_of_file
 from p2pupd.model.device import TransferProgress
 from p2pupd.model.ids import DeviceId
-from p2pupd.swarm.interface import SwarmPeer
+from p2pupd.model.release import Artifact
+from p2pupd.swarm import ledger
+from p2pupd.swarm.interface import Holdings, Injected, SwarmPeer
 from p2pupd.swarm.piece_file import PieceFile
-from tests.http_swarming import Shelf, acquainted, http_party, serving
-from tests.support import eventually
+from tests.http_swarming import Party, Shelf, acquainted, http_party, serving
+from tests.support import eventually, eventually_async
 from tests.swarming import an_artifact
 
 MIB = 1 << 20
@@ -57,7 +61,7 @@ async def test_what_a_kill_left_on_disk_is_not_fetched_again(tmp_path: Path) -> 
         async with http_party(tmp_path / "a") as alice:
             alice.swarm.set_peers([peer])
             counts = await alice.swarm.fetch(artifact, alice.directory, ignore)
-            assert counts.lan == artifact.length - kept
+            assert (counts.lan, counts.received) == (artifact.length, artifact.length - kept)
             assert alice.content(artifact) == content
 
 
@@ -90,7 +94,7 @@ async def test_a_complete_file_that_was_deleted_is_fetched_again(tmp_path: Path)
         await alice.swarm.fetch(artifact, alice.directory, ignore)
         (alice.directory / artifact.pieces_root).unlink()
         counts = await alice.swarm.fetch(artifact, alice.directory, ignore)
-        assert counts.lan == 2 * MIB
+        assert (counts.lan, counts.received) == (MIB, 2 * MIB)
         assert alice.content(artifact) == content
 
 
@@ -119,10 +123,72 @@ async def test_holdings_tell_how_many_neighbours_deliver(tmp_path: Path) -> None
         await seed.offer(other)
         async with asyncio.TaskGroup() as group:
             group.create_task(alice.swarm.fetch(other, alice.directory, seen.append))
-            await eventually(lambda: alice.swarm.holdings(other).elsewhere[0] == 1)
-            here = alice.swarm.holdings(other).here
-            assert len(here) == other.pieces
+            held = await eventually_async(partial(delivered, alice, other))
+            assert held
+            assert len(held.here) == len(held.elsewhere) == other.pieces
         assert seen[-1].rate > 0
+
+
+async def delivered(one: Party, artifact: Artifact) -> Holdings | None:
+    """Its holdings, once a neighbour delivers."""
+    held = await one.swarm.holdings(artifact)
+    return held if held.elsewhere[0] == 1 else None
+
+
+async def test_the_download_rate_holds(tmp_path: Path) -> None:
+    artifact, content = an_artifact(tmp_path / "seed", 16 * MIB)
+    rate = 4 * MIB
+    clock = asyncio.get_running_loop().time
+    async with http_party(tmp_path / "seed") as seed, http_party(tmp_path / "a") as alice:
+        acquainted(seed, alice)
+        await seed.offer(artifact)
+        alice.swarm.limit(Allowance(download=64))
+        alice.swarm.limit(Allowance(download=rate))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(alice.swarm.fetch(artifact, alice.directory, ignore))
+            counted = partial(received, alice, artifact)
+            await eventually(lambda: counted() > rate // 4)
+            first, began = counted(), clock()
+            last = await eventually(lambda: now if (now := counted()) >= first + 2 * rate else 0)
+            assert 0.7 * rate <= (last - first) / (clock() - began) <= 1.3 * rate
+            alice.swarm.limit(Allowance())
+        assert alice.content(artifact) == content
+
+
+def received(one: Party, artifact: Artifact) -> int:
+    return one.swarm.counts(artifact).received
+
+
+async def test_sources_are_noted_whenever_the_file_is_synced(tmp_path: Path) -> None:
+    artifact, content = an_artifact(tmp_path / "stick", 20 * MIB, MIB)
+    layer = layer_of_file(artifact, tmp_path / "stick")
+    async with http_party(tmp_path / "a") as alice:
+        await alice.swarm.supply(artifact, alice.directory, layer)
+        assert ledger.read(artifact, alice.directory) == {}
+        for piece in range(artifact.pieces):
+            part = content[piece * MIB : (piece + 1) * MIB]
+            await alice.swarm.inject(artifact, piece, part, Injected.USB)
+        assert ledger.read(artifact, alice.directory) == {Injected.USB: 16 * MIB}
+        await alice.swarm.drop(artifact)
+        assert ledger.read(artifact, alice.directory) == {Injected.USB: 20 * MIB}
+        assert alice.swarm.counts(artifact).usb == 20 * MIB
+
+
+async def test_a_ledger_that_cannot_be_written_is_told_and_costs_no_content(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    artifact, content = an_artifact(tmp_path / "stick", MIB)
+    layer = layer_of_file(artifact, tmp_path / "stick")
+    async with http_party(tmp_path / "a") as alice:
+        await alice.swarm.supply(artifact, alice.directory, layer)
+        (alice.directory / f"{artifact.pieces_root}{ledger.SUFFIX}").unlink()
+        (alice.directory / f"{artifact.pieces_root}{ledger.SUFFIX}").mkdir()
+        for piece in range(artifact.pieces):
+            part = content[piece * 16384 : (piece + 1) * 16384]
+            await alice.swarm.inject(artifact, piece, part, Injected.UPLINK)
+        counts = await alice.swarm.fetch(artifact, alice.directory, ignore)
+        assert counts.uplink == MIB
+        assert "swarm.ledger-not-written" in caplog.text
 
 
 async def test_a_disk_that_cannot_be_read_or_written_is_a_fetch_error(tmp_path: Path) -> None:

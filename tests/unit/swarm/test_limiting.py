@@ -40,7 +40,13 @@ async def group(members: tuple[Member, Member]) -> AsyncIterator[asyncio.TaskGro
 
 
 def transfer(one: Member, artifact: Artifact) -> Transfer:
-    return one.swarm._transfers[artifact.pieces_root]
+    found = one.swarm._torrents.get(artifact.pieces_root)
+    assert found
+    return found
+
+
+def taking_part(one: Member, artifact: Artifact) -> bool:
+    return one.swarm._torrents.get(artifact.pieces_root) is not None
 
 
 def connected(one: Member, artifact: Artifact) -> int:
@@ -124,7 +130,7 @@ async def test_an_artifact_that_comes_in_while_stopped_is_checked_and_moves_afte
     artifact, content = an_artifact(seed.directory, MIB)
     await seed.swarm.share(artifact, seed.directory)
     fetching = group.create_task(device.fetch(artifact))
-    await eventually(lambda: artifact.pieces_root in device.swarm._transfers)
+    await eventually(lambda: taking_part(device, artifact))
     assert transfer(seed, artifact).durable
     assert device.swarm.counts(artifact).lan == 0
     seed.swarm.limit(Allowance())
@@ -140,10 +146,7 @@ async def test_a_file_that_was_completed_by_others_is_looked_through_while_stopp
     device.swarm.limit(STOPPED)
     fetching = group.create_task(device.fetch(artifact))
     await eventually(
-        lambda: (
-            artifact.pieces_root in device.swarm._transfers
-            and transfer(device, artifact).checked.is_set()
-        )
+        lambda: taking_part(device, artifact) and transfer(device, artifact).checked.is_set()
     )
     (device.directory / artifact.pieces_root).write_bytes(content)
     await device.swarm.share(artifact, device.directory)
@@ -185,7 +188,7 @@ async def test_what_is_stopped_here_is_not_stalled(tmp_path: Path) -> None:
         introduce(seed, *devices)
         group = await stack.enter_async_context(asyncio.TaskGroup())
         fetching = [group.create_task(each.fetch(artifact)) for each in devices]
-        await eventually(lambda: all(artifact.pieces_root in d.swarm._transfers for d in devices))
+        await eventually(lambda: all(taking_part(d, artifact) for d in devices))
         for each in devices:
             await eventually(transfer(each, artifact).checked.is_set)
         first = [transfer(each, artifact).handle for each in devices]

@@ -8,7 +8,8 @@ from p2pupd.model.device import ByteCounts, TransferProgress
 from p2pupd.swarm.alerts import DiskFailed, Finished, ResumeData, ResumeRefused, TorrentState
 from p2pupd.swarm.hostility import StallWatch
 from p2pupd.swarm.interface import Injected
-from p2pupd.swarm.transfer import Transfer, attributed
+from p2pupd.swarm.ledger import attributed
+from p2pupd.swarm.transfer import Transfer
 from tests.builders import a_release
 
 ROOT = a_release().artifact.pieces_root
@@ -42,6 +43,20 @@ async def test_what_nobody_injected_came_from_neighbours() -> None:
     transfer.tracked, transfer.injected = True, {Injected.UPLINK: 40}
     transfer.receive(TorrentState(ROOT, done=100, received=100, redundant=40))
     assert transfer.counts == ByteCounts(lan=60, uplink=40, received=65, sent=7, wasted=40)
+
+
+async def test_what_came_by_http_is_received_once_and_is_no_progress_of_bittorrent() -> None:
+    transfer = a_transfer()
+    transfer.rescued = 40
+    transfer.receive(TorrentState(ROOT, done=100, received=60))
+    assert transfer.counts.received == 105
+    transfer.start_over()
+    transfer.receive(TorrentState(ROOT, done=100, received=1))
+    assert transfer.counts.received == 106
+    assert not transfer.stalled(1, neighbours=1)
+    transfer.rescued += 50
+    transfer.receive(TorrentState(ROOT, done=150, received=1))
+    assert transfer.stalled(11, neighbours=1)
 
 
 async def test_listeners_are_told_until_they_leave() -> None:
