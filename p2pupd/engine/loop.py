@@ -285,11 +285,10 @@ class Engine:
             ticket.decided(choice)
         if new:
             self.note("manifest.accepted", digest=manifest.digest[:16], source=offer.source)
+            self.parts.announce(ManifestDigest(manifest.digest))
         self._carry(manifest, offer, ticket)
         await self._protect()
         await self._cancel_withdrawn(manifest)
-        if new:
-            self.parts.announce(ManifestDigest(manifest.digest))
         await self._decide(message.deployment, choice)
 
     def _newest(self, manifest: Manifest) -> Manifest:

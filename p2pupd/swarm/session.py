@@ -39,6 +39,9 @@ IDLE_TICK: Final = 2.0
 ACQUAINTANCE: Final = 2.0
 """Seconds after which it is looked who has answered: then whoever has not does not want it."""
 FEWEST_CONNECTIONS: Final = 2
+WRITE_EVERY: Final = 1.0
+"""Seconds between two times that what has come is sent to the disk, so that little is left at the
+end."""
 
 log = logging.getLogger(__name__)
 
@@ -344,6 +347,9 @@ class LibtorrentSwarm:
                 if transfer.blind:
                     transfer.blind = False
                     self._torrents.recheck(transfer)
+            elif now >= transfer.write_at:
+                transfer.write_at = now + WRITE_EVERY
+                await self._torrents.write_out(transfer)
             elif transfer.stalled(now, len(self._peers)):
                 await self._torrents.start_over(transfer)
                 hosts = ",".join(sorted(transfer.called))

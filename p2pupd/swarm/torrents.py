@@ -27,6 +27,8 @@ from p2pupd.swarm.transfer import ANSWER_WITHIN, Transfer
 Dress = Callable[[Transfer, lt.add_torrent_params], None]
 """Sets whom to call and which pieces to ask for first, just before a torrent is added."""
 
+WORTH_WRITING: Final = 2 * 1024 * 1024
+"""Bytes that must have come before they are sent to the disk."""
 PIPELINED: Final = 4 * 1024 * 1024
 """Bytes handed to the session before it is waited for: what injecting may hold in memory."""
 
@@ -158,6 +160,13 @@ class Torrents:
             transfer.durable = True
             transfer.handle.set_max_connections(self._settings.connections)
         log.info("swarm.complete root=%s", transfer.artifact.pieces_root[:16])
+
+    @staticmethod
+    async def write_out(transfer: Transfer) -> None:
+        """Send what has come to the disk, if it is worth it. Raises HostError or SpaceError."""
+        if transfer.state.done - transfer.written >= WORTH_WRITING:
+            transfer.written = transfer.state.done
+            await asyncio.to_thread(resume.sync, transfer.artifact, transfer.directory)
 
     async def save(self, transfer: Transfer) -> bytes:
         """Write resume data of an unfinished transfer. Raises FetchError, HostError, SpaceError."""

@@ -72,6 +72,8 @@ class Transfer:
         self.leaving = False
         self.blind = False
         self.save_at = 0.0
+        self.write_at = 0.0
+        self.written = 0
         self.save_pause = FIRST_SAVE
         self.saved_pieces = 0
         self.layer: PieceLayer | None = None
