@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from p2pupd import BUILD_TIME, __version__
+from p2pupd.api import metrics as metrics_api
 from p2pupd.api import peer as peer_api
 from p2pupd.api.control import control_app, serve_socket
 from p2pupd.config.load import Config
@@ -171,6 +172,10 @@ class Daemon:
             suspect=self.view.suspect,
         )
         self.engine = Engine(self._parts(), settings.device)
+        self._build_line()
+
+    def _build_line(self) -> None:
+        settings = self._settings
         self.line = LineCare(
             settings.limits,
             Facts(
@@ -182,7 +187,8 @@ class Daemon:
             PauseFile(settings.state_dir),
             self._swarm,
         )
-        self.reloader.live.append(("limits", self.line.configure))
+        self.reloader.live.append(("limits", (), self.line.configure))
+        self.reloader.live.append(("uplink", ("rate", "monthly", "hours"), self.uplink.apply))
 
     def _parts(self) -> Parts:
         settings, fixed = self._settings, self._fixed
@@ -203,9 +209,9 @@ class Daemon:
             uplinks=lambda: frozenset(each.id for each in self.view.neighbours() if each.uplink),
         )
 
-    def _start(self, sockets: list[socket.socket]) -> None:
-        settings, tasks = self._settings, self._tasks
-        operations = Operations(
+    def _operations(self) -> Operations:
+        settings = self._settings
+        return Operations(
             self.engine,
             self.engine.parts,
             settings.device,
@@ -216,7 +222,15 @@ class Daemon:
             uplink=self.uplink.state,
             line=self.line,
             reload=self.reloader.reload,
+            handed_out=self._served.handed_out,
         )
+
+    def _start(self, sockets: list[socket.socket]) -> None:
+        settings, tasks = self._settings, self._tasks
+        operations = self._operations()
+        metrics = metrics_api.listen(settings.metrics)
+        if metrics is not None:
+            tasks.supervise("metrics", partial(metrics_api.serve, operations.metrics, *metrics))
         control = control_app(operations)
         app = peer_api.peer_app(self, settings.peer, self.line)
         tasks.start("engine", self.engine.run())
@@ -298,6 +312,10 @@ class Daemon:
     async def layer(self, sha256: Sha256) -> bytes | None:
         """Its piece layer."""
         return await self._served.layer(sha256)
+
+    def sent(self, sha256: Sha256, amount: int) -> None:
+        """A neighbour got so much of it."""
+        self._served.sent(sha256, amount)
 
     def notified(self, notify: Notify, address: str) -> None:
         """A neighbour's manifest changed, or whether it has an uplink."""

@@ -1,5 +1,6 @@
 """Devices that hand out artifacts by the real peer API, and swarms that only know that."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ class Shelf:
     files: dict[Sha256, Path] = field(default_factory=dict)
     layers: dict[Sha256, bytes] = field(default_factory=dict)
     asked_layers: list[Sha256] = field(default_factory=list)
+    gave: Counter[Sha256] = field(default_factory=Counter)
 
     def add(self, artifact: Artifact, directory: Path, honest: Path | None = None) -> None:
         """Hand it out, with the piece layer of the file in `honest` where its own is damaged."""
@@ -53,6 +55,9 @@ class Shelf:
     async def layer(self, sha256: Sha256) -> bytes | None:
         self.asked_layers.append(sha256)
         return self.layers.get(sha256)
+
+    def sent(self, sha256: Sha256, amount: int) -> None:
+        self.gave[sha256] += amount
 
     def notified(self, notify: Notify, address: str) -> None:
         raise AssertionError("nobody notifies a shelf")

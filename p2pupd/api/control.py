@@ -1,10 +1,10 @@
 """The control API: HTTP over a Unix socket, JSON bodies, for the command line of this machine.
 
-`GET /v1/status` · `GET /v1/peers` · `GET /v1/history` · `POST /v1/check` · `POST /v1/approve` ·
-`POST /v1/rollback` · `POST /v1/pause` · `POST /v1/resume` · `POST /v1/reload` · `POST /v1/import` ·
-`POST /v1/export`. The last two answer with JSON lines: `{"progress": ...}` while it works, then one
-`{"result": ...}` or `{"error": ...}`. An error body is `{"error": {"code", "reason", "message"}}`
-with the exit code of the command line.
+`GET /v1/status` · `GET /v1/peers` · `GET /v1/history` · `GET /metrics` · `POST /v1/check` ·
+`POST /v1/approve` · `POST /v1/rollback` · `POST /v1/pause` · `POST /v1/resume` ·
+`POST /v1/reload` · `POST /v1/import` · `POST /v1/export`. The last two answer with JSON lines:
+`{"progress": ...}` while it works, then one `{"result": ...}` or `{"error": ...}`. An error body is
+`{"error": {"code", "reason", "message"}}` with the exit code of the command line.
 
 Who may call is decided by the socket's mode (0660) and its group.
 """
@@ -22,8 +22,10 @@ from typing import Any, Final, Protocol, TypeGuard
 
 from aiohttp import web
 
+from p2pupd.api.metrics import metrics_route
 from p2pupd.errors import UpdateError, UsageError
 from p2pupd.host.files import host_error
+from p2pupd.model.metrics import Reading
 
 Json = dict[str, Any]
 BODY_LIMIT: Final = 64 * 1024
@@ -39,6 +41,9 @@ class Controls(Protocol):
 
     async def status(self) -> Json:
         """The picture that `p2pupd status` prints."""
+
+    async def metrics(self) -> Reading:
+        """The figures of now."""
 
     async def peers(self) -> list[Json]:
         """The neighbours of now."""
@@ -75,16 +80,6 @@ def control_app(controls: Controls) -> web.Application:
     """The application; daemon.py binds it to the socket."""
     app = web.Application(client_max_size=BODY_LIMIT, middlewares=[_errors])
 
-    async def status(_: web.Request) -> web.Response:
-        return web.json_response(await controls.status())
-
-    async def peers(_: web.Request) -> web.Response:
-        return web.json_response(await controls.peers())
-
-    async def history(request: web.Request) -> web.Response:
-        limit = _integer(dict(request.query), "limit") or 100
-        return web.json_response(await controls.history(max(1, min(limit, HISTORY_LIMIT))))
-
     async def check(_: web.Request) -> web.Response:
         return web.json_response({"said": await controls.check()})
 
@@ -99,9 +94,7 @@ def control_app(controls: Controls) -> web.Application:
 
     app.add_routes(
         [
-            web.get("/v1/status", status),
-            web.get("/v1/peers", peers),
-            web.get("/v1/history", history),
+            *_reading_routes(controls),
             web.post("/v1/check", check),
             web.post("/v1/approve", approve),
             web.post("/v1/rollback", rollback),
@@ -111,6 +104,27 @@ def control_app(controls: Controls) -> web.Application:
         ]
     )
     return app
+
+
+def _reading_routes(controls: Controls) -> list[web.RouteDef]:
+    """What changes nothing."""
+
+    async def status(_: web.Request) -> web.Response:
+        return web.json_response(await controls.status())
+
+    async def peers(_: web.Request) -> web.Response:
+        return web.json_response(await controls.peers())
+
+    async def history(request: web.Request) -> web.Response:
+        limit = _integer(dict(request.query), "limit") or 100
+        return web.json_response(await controls.history(max(1, min(limit, HISTORY_LIMIT))))
+
+    return [
+        metrics_route(controls.metrics),
+        web.get("/v1/status", status),
+        web.get("/v1/peers", peers),
+        web.get("/v1/history", history),
+    ]
 
 
 def _line_routes(controls: Controls) -> list[web.RouteDef]:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 from aiohttp import web
@@ -15,8 +16,13 @@ CHUNK: Final = 64 * 1024
 """Bytes sent, and read from disk, at once."""
 
 
-Admit = Callable[[int], Awaitable[bool]]
-"""Waits until so many bytes may go out; false when no more of them may."""
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How bytes get out: `admit` waits until so many may, and says no when no more of them may;
+    `sent` is told of each block that went."""
+
+    admit: Callable[[int], Awaitable[bool]]
+    sent: Callable[[int], None]
 
 
 async def send_file(
@@ -24,11 +30,11 @@ async def send_file(
     file: BinaryIO,
     tag: str,
     settings: PeerApiSettings,
-    admit: Admit | None = None,
+    way: Way | None = None,
 ) -> web.StreamResponse:
     """Answer with `file`, whose quoted entity tag is `tag`, at the caller's pace (limits.send).
 
-    Before each block `admit` is asked; the connection ends early where it says no.
+    The connection ends early where `way` admits no more.
     """
     length = os.fstat(file.fileno()).st_size
     wanted = request.headers.get("Range")
@@ -53,8 +59,8 @@ async def send_file(
     if part:
         response.headers["Content-Range"] = f"bytes {start}-{start + count - 1}/{length}"
     body = _blocks(file, start, count if request.method == "GET" else 0)
-    if admit is not None:
-        body = _paced(body, admit, response)
+    if way is not None:
+        body = _paced(body, way, response)
     return await send(request, response, body, settings)
 
 
@@ -64,13 +70,15 @@ async def hide_server(_: web.Request, response: web.StreamResponse) -> None:
 
 
 async def _paced(
-    blocks: AsyncIterator[bytes], admit: Admit, response: web.StreamResponse
+    blocks: AsyncIterator[bytes], way: Way, response: web.StreamResponse
 ) -> AsyncIterator[bytes]:
+    """Whoever takes the blocks comes back only for what it could send."""
     async for block in blocks:
-        if not await admit(len(block)):
+        if not await way.admit(len(block)):
             response.force_close()
             return
         yield block
+        way.sent(len(block))
 
 
 async def _blocks(file: BinaryIO, start: int, count: int) -> AsyncIterator[bytes]:

@@ -18,7 +18,7 @@ from typing import BinaryIO, Final, Protocol
 
 from aiohttp import web
 
-from p2pupd.api.files import CHUNK, hide_server, send_file
+from p2pupd.api.files import CHUNK, Way, hide_server, send_file
 from p2pupd.api.limits import Doorkeeper, Gate, send
 from p2pupd.api.outlet import OpenOutlet, Outlet, mark
 from p2pupd.api.settings import PeerApiSettings
@@ -49,6 +49,9 @@ class PeerState(Protocol):
 
     async def layer(self, sha256: Sha256) -> bytes | None:
         """The encoded piece layer of that file."""
+
+    def sent(self, sha256: Sha256, amount: int) -> None:
+        """So many more bytes of that file went to a neighbour."""
 
     def notified(self, notify: Notify, address: str) -> None:
         """A device at IP `address` says that its manifest changed. A hint, not believed."""
@@ -187,8 +190,8 @@ class _Handlers:
                 raise web.HTTPServiceUnavailable(headers={"Retry-After": str(wait)})
             mark(request, self._outlet.dscp)
             with self._outlet.sending():
-                admit = partial(self._outlet.admit, sha256)
-                return await send_file(request, file, f'"{sha256}"', self._settings, admit)
+                way = Way(partial(self._outlet.admit, sha256), partial(self._state.sent, sha256))
+                return await send_file(request, file, f'"{sha256}"', self._settings, way)
 
     async def layer(self, request: web.Request) -> web.StreamResponse:
         sha256 = Sha256(request.match_info["sha256"])

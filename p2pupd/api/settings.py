@@ -10,6 +10,27 @@ from p2pupd.model.setting import NO_PATH, Bytes, Seconds, at_least, setting, wit
 DEFAULT_PORT: Final = 7830
 
 
+def _parsed(listen: str) -> tuple[str, int]:
+    """(IP address, port). Raises ValueError."""
+    host, colon, port = listen.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise ValueError("no port")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    version = ip_address(bare).version
+    if (version == 6) is (bare == host):
+        raise ValueError("brackets belong around IPv6 addresses, and only there")
+    return bare, int(port)
+
+
+def _endpoint(value: str) -> str | None:
+    try:
+        if value:
+            _parsed(value)
+    except ValueError:
+        return 'is no IP address with a port, such as "127.0.0.1:9830" or "[::1]:9830"'
+    return None
+
+
 def _addresses(value: tuple[str, ...]) -> str | None:
     if not value:
         return "names no address to listen on"
@@ -76,3 +97,19 @@ class ControlSettings:
         "Permission bits of the socket: who may control (432 is 0o660)",
         check=within(0, 0o777),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """`[metrics]`: figures for Prometheus. The control socket has them at `/metrics` anyway."""
+
+    listen: str = setting(
+        "",
+        "IP address and port on which anybody who reaches them may read `/metrics`, and nothing "
+        'else, such as "127.0.0.1:9830" or "[::1]:9830"; empty: off',
+        check=_endpoint,
+    )
+
+    def endpoint(self) -> tuple[str, int] | None:
+        """The address and the port; None while it is off."""
+        return _parsed(self.listen) if self.listen else None

@@ -18,6 +18,8 @@ WHY_STOPPED = {
     "paused": "paused by the operator",
     "outside-windows": "outside of transfer windows",
 }
+SOURCES = ("lan", "uplink", "usb", "reuse")
+UNDER_WAY = {"fetching", "importing"}
 REFRESH_SECONDS = 0.5
 ROLLBACK_PENDING = 120
 
@@ -106,8 +108,8 @@ def _status_page(status: dict[str, Any]) -> RenderableType:
     for name, value in _facts(status):
         facts.add_row(name, value)
     parts: list[RenderableType] = [facts]
-    if status["transfers"]:
-        parts += [Text(), _transfers(status["transfers"])]
+    if transfers := [*status["transfers"], *_kept(status)]:
+        parts += [Text(), _transfers(transfers)]
     return Group(*parts)
 
 
@@ -197,23 +199,45 @@ def _deployment(deployment: dict[str, Any] | None) -> RenderableType:
     return text
 
 
-def _transfers(transfers: list[dict[str, Any]]) -> Table:
-    table = Table("release", "state", "from", "done", "peers", "rate", "lan", "usb", "sent")
+def _kept(status: dict[str, Any]) -> list[dict[str, Any]]:
+    """What is complete since before the daemon's start, told as the transfers since then are."""
+    since = {each["sha256"] for each in status["transfers"]}
+    return [
+        (each["release"] or {"component": "artifact", "version": each["sha256"][:12]})
+        | {"state": "complete", "done": each["length"], "length": each["length"]}
+        | {"reason": "", "bytes": each["bytes"]}
+        for each in status["stored"]
+        if each["verified"] and each["sha256"] not in since
+    ]
+
+
+def _transfers(transfers: list[dict[str, Any]]) -> Text:
+    """Two lines or three each: where it stands, where its bytes came from, what is wrong."""
+    text = Text("transfers", "bold")
     for each in transfers:
-        counts = each["bytes"]
-        table.add_row(
-            f"{each['component']} {each['version']}",
-            Text(
-                each["state"] + (f": {each['reason']}" if each["reason"] else ""),
-                COLOURS.get(each["state"], "cyan"),
-            ),
-            each["source"],
-            f"{100 * each['done'] // max(each['length'], 1)} %",
-            str(each["peers"]),
-            f"{size(each['rate'])}/s",
-            *(size(counts[source]) for source in ("lan", "usb", "sent")),
-        )
-    return table
+        state = each["state"]
+        done = 100 * each["done"] // max(each["length"], 1)
+        text.append(f"\n{each['component']} {each['version']}  ", "default not bold")
+        text.append(state, f"not bold {COLOURS.get(state, 'cyan')}")
+        facts = f"  {done} %"
+        if state in UNDER_WAY:
+            facts += f"  {each['peers']} peer(s)  {size(each['rate'])}/s"
+        text.append(facts, "default not bold")
+        if moved := _moved(each["bytes"]):
+            text.append(f"\n  {moved}", "default not bold")
+        if state == "importing":
+            text.append(f"\n  reads {each['source']}", "default not bold")
+        if each["reason"]:
+            text.append(f"\n  {each['reason']}: {each['detail']}", "not bold yellow")
+    return text
+
+
+def _moved(counts: dict[str, int]) -> str:
+    """`from lan 12.0 MiB, usb 52.0 MiB; sent 3.0 MiB`: only what there is of it."""
+    came = ", ".join(f"{each} {size(counts[each])}" for each in SOURCES if counts[each])
+    parts = [f"from {came}"] if came else []
+    parts += [f"{each} {size(counts[each])}" for each in ("sent", "wasted") if counts[each]]
+    return "; ".join(parts)
 
 
 def _peers_table(peers: list[dict[str, Any]]) -> Table:

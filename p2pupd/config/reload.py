@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from p2pupd.config.load import Config
@@ -14,12 +14,13 @@ log = logging.getLogger(__name__)
 
 
 class Reloader:
-    """`live` lists (section, apply): `apply` takes the section's new settings at once."""
+    """`live` lists (section, keys, apply): `apply` takes the section's new settings at once, of
+    which only those `keys` count; without keys, all of them do."""
 
     def __init__(self, running: Config) -> None:
         self._load = running.again
         self._running: dict[str, Any] = _sections(running.settings)
-        self.live: list[tuple[str, Callable[[Any], None]]] = []
+        self.live: list[tuple[str, tuple[str, ...], Callable[[Any], None]]] = []
         self.wanted = asyncio.Event()
 
     async def run(self) -> None:
@@ -39,11 +40,13 @@ class Reloader:
         """
         wanted = await asyncio.to_thread(self._read)
         applied: list[str] = []
-        for section, apply in self.live:
-            changed = list(_changed(section, self._running[section], wanted[section]))
+        for section, keys, apply in self.live:
+            running, new = self._running[section], wanted[section]
+            after = replace(running, **{key: getattr(new, key) for key in keys}) if keys else new
+            changed = list(_changed(section, running, after))
             if changed:
-                apply(wanted[section])
-                self._running[section] = wanted[section]
+                apply(after)
+                self._running[section] = after
                 applied += changed
         waiting = [
             key for name, has in self._running.items() for key in _changed(name, has, wanted[name])

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from p2pupd.api.settings import ControlSettings, PeerApiSettings
+from p2pupd.api.settings import ControlSettings, MetricsSettings, PeerApiSettings
 from p2pupd.discovery.settings import DiscoverySettings
 from p2pupd.engine.limit_settings import LimitSettings
 from p2pupd.engine.settings import DeviceSettings
@@ -45,6 +45,7 @@ class Settings:
     journal: JournalSettings = field(default_factory=JournalSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     control: ControlSettings = field(default_factory=ControlSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
 
     @property
     def state_dir(self) -> Path:

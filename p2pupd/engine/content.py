@@ -26,7 +26,8 @@ from p2pupd.model.device import ByteCounts, TransferProgress
 from p2pupd.model.ids import DeviceId, Sha256
 from p2pupd.model.release import Artifact, Release
 from p2pupd.store.interface import Store
-from p2pupd.swarm.interface import Swarm
+from p2pupd.swarm import ledger
+from p2pupd.swarm.interface import Injected, Swarm
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,8 @@ class Content:
         return tuple(self._transfers.values())
 
     def counts(self, artifact: Artifact) -> ByteCounts:
-        """Payload bytes by source of one artifact; see Swarm.counts."""
+        """Payload bytes by source of one artifact; see Swarm.counts. What is just being copied
+        whole is in no ledger yet."""
         swarm = self._swarm.counts(artifact)
         usb, uplink = self._usb[artifact.sha256], self._uplink[artifact.sha256]
         if not usb and not uplink:
@@ -251,7 +253,10 @@ class Content:
                 raise SourceGone(f"{source.name} was removed")
 
         opener = partial(_opened, source, transfer.release, asyncio.get_running_loop())
-        await asyncio.to_thread(self._store.import_from, artifact, opener, copied)
+        path = await asyncio.to_thread(self._store.import_from, artifact, opener, copied)
+        kind = Injected.USB if source.open_content else Injected.UPLINK
+        sums = {kind: counter.pop(artifact.sha256, 0)}
+        await asyncio.to_thread(ledger.write, sums, artifact, path)
         self._note("source.copied", source=source.name, release=transfer.release.label)
 
     async def _from_swarm(self, transfer: Transfer, directory: Path) -> bool:

@@ -6,16 +6,20 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Seque
 from pathlib import Path
 from typing import Any, Final
 
+from p2pupd.engine.accounting import Accounts
 from p2pupd.engine.line import LineCare
 from p2pupd.engine.loop import Engine
 from p2pupd.engine.messages import OfferOutcome
+from p2pupd.engine.meters import reading
 from p2pupd.engine.parts import Parts
 from p2pupd.engine.report import report
 from p2pupd.engine.settings import DeviceSettings
 from p2pupd.errors import NothingToDo, SpaceError, UpdateError
 from p2pupd.feeds.interface import Offer
-from p2pupd.model.device import Neighbour, Role
-from p2pupd.model.release import Release
+from p2pupd.model.device import ByteCounts, Neighbour, Role
+from p2pupd.model.ids import Sha256
+from p2pupd.model.metrics import Reading
+from p2pupd.model.release import Artifact, Release
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +52,10 @@ class Operations:
         uplink: Callable[[], Json | None],
         line: LineCare,
         reload: Callable[[], Awaitable[str]],
+        handed_out: Callable[[Sha256], int],
     ) -> None:
-        """`uplink` tells the state of the uplink, None where the device has none."""
+        """`uplink` tells the state of the uplink, None where the device has none; `handed_out` the
+        bytes of an artifact that the peer API sent since the start."""
         self._engine = engine
         self._parts = parts
         self._settings = settings
@@ -60,13 +66,22 @@ class Operations:
         self._uplink = uplink
         self._line = line
         self._reload = reload
+        self._accounts = Accounts(self._counts, handed_out)
+
+    def _counts(self, artifact: Artifact) -> ByteCounts:
+        return self._engine.content.counts(artifact)
 
     async def status(self) -> Json:
         """The picture that `p2pupd status` prints."""
         await self._engine.ready.wait()
         engine = self._engine
         picture = await report(
-            self._parts, self._settings, engine.handlers, engine.manifest, engine.records
+            self._parts,
+            self._settings,
+            engine.handlers,
+            engine.manifest,
+            engine.records,
+            accounts=self._accounts,
         )
         return picture | {
             "neighbours": len(list(self._neighbours())),
@@ -74,6 +89,18 @@ class Operations:
             "uplink": self._uplink(),
             "limits": self._line.picture(),
         }
+
+    async def metrics(self) -> Reading:
+        """The figures of now."""
+        await self._engine.ready.wait()
+        return await reading(
+            self._parts,
+            self._engine.handlers,
+            self._accounts,
+            peers=len(list(self._neighbours())),
+            moving=self._line.allowance.moving,
+            uplink=self._uplink(),
+        )
 
     async def peers(self) -> list[Json]:
         """The neighbours of now."""

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from p2pupd import __version__
+from p2pupd.engine.accounting import Accounts
 from p2pupd.engine.content import Content
 from p2pupd.engine.handlers import Handlers
 from p2pupd.engine.parts import Parts
@@ -12,8 +13,9 @@ from p2pupd.engine.settings import DeviceSettings
 from p2pupd.engine.transfers import Transfer
 from p2pupd.errors import UpdateError
 from p2pupd.model.deployment import Deployment, Phase
-from p2pupd.model.device import Installed
+from p2pupd.model.device import ByteCounts, Installed
 from p2pupd.model.release import Manifest, Release
+from p2pupd.store.interface import StoredObject
 
 Json = dict[str, Any]
 
@@ -24,10 +26,13 @@ async def report(
     handlers: Handlers,
     manifest: Manifest | None,
     records: Records,
+    *,
+    accounts: Accounts,
 ) -> Json:
     """The picture of now. Lengths and counts are bytes, times are Unix seconds."""
     content = handlers.content
     usage = await asyncio.to_thread(parts.store.usage)
+    stored = await asyncio.to_thread(parts.store.objects)
     slots = await asyncio.to_thread(parts.journal.slots)
     bad = await asyncio.to_thread(parts.journal.bad_releases)
     return {
@@ -40,7 +45,8 @@ async def report(
         "slots": {name: _release_of(holds) for name, holds in slots.items()},
         "deployment": _deployment(records.latest, handlers, content),
         "refused": _refused(records.refused),
-        "transfers": [_transfer(each, content) for each in content.transfers()],
+        "transfers": [_transfer(each, accounts) for each in content.transfers()],
+        "stored": [_stored(each, manifest, accounts) for each in stored],
         "store": {"used": usage.used, "free": usage.free, "quota": usage.quota},
         "bad": [
             {"component": component, "release": release, "reason": reason}
@@ -127,11 +133,12 @@ def _refused(offer: Deployment | None) -> Json | None:
     }
 
 
-def _transfer(transfer: Transfer, content: Content) -> Json:
-    counts = content.counts(transfer.release.artifact)
+def _transfer(transfer: Transfer, accounts: Accounts) -> Json:
+    artifact = transfer.release.artifact
     errors = [transfer.error] if transfer.error else list(transfer.refused.values())
     return {
         **_release(transfer.release),
+        "sha256": artifact.sha256,
         "state": str(transfer.state),
         "source": transfer.source,
         "done": transfer.progress.done,
@@ -139,12 +146,30 @@ def _transfer(transfer: Transfer, content: Content) -> Json:
         "rate": transfer.progress.rate,
         "reason": errors[-1].reason if errors else "",
         "detail": str(errors[-1]) if errors else "",
-        "bytes": {
-            "lan": counts.lan,
-            "usb": counts.usb,
-            "uplink": counts.uplink,
-            "reuse": counts.reuse,
-            "sent": counts.sent,
-            "wasted": counts.wasted,
-        },
+        "bytes": _bytes(accounts.of(artifact)),
+    }
+
+
+def _stored(stored: StoredObject, manifest: Manifest | None, accounts: Accounts) -> Json:
+    """`release` is None where the manifest does not name it any more."""
+    artifact = stored.artifact
+    named = (each for each in manifest.releases if each.artifact == artifact) if manifest else ()
+    release = next(iter(named), None)
+    return {
+        "sha256": artifact.sha256,
+        "length": artifact.length,
+        "verified": stored.verified,
+        "release": _release(release) if release else None,
+        "bytes": _bytes(accounts.of(artifact)),
+    }
+
+
+def _bytes(counts: ByteCounts) -> Json:
+    return {
+        "lan": counts.lan,
+        "usb": counts.usb,
+        "uplink": counts.uplink,
+        "reuse": counts.reuse,
+        "sent": counts.sent,
+        "wasted": counts.wasted,
     }

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +32,7 @@ class Served:
         self._tasks = tasks
         self._readings: dict[Sha256, _Reading] = {}
         self._one_file = asyncio.Lock()
+        self._sent: Counter[Sha256] = Counter()
 
     async def artifact(self, sha256: Sha256) -> Path | None:
         """The file of a verified artifact."""
@@ -38,6 +40,14 @@ class Served:
             return None
         found = await asyncio.to_thread(self._store.find, sha256)
         return found.path if found is not None and found.verified else None
+
+    def sent(self, sha256: Sha256, amount: int) -> None:
+        """So many more bytes of it went to a neighbour."""
+        self._sent[sha256] += amount
+
+    def handed_out(self, sha256: Sha256) -> int:
+        """Bytes of it that went to neighbours since the start."""
+        return self._sent[sha256]
 
     async def layer(self, sha256: Sha256) -> bytes | None:
         """Its encoded piece layer.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from p2pupd.model.deployment import Deployment
+from p2pupd.model.deployment import Deployment, Phase
 from p2pupd.model.device import Installed
 from p2pupd.model.ids import DeploymentId
 
@@ -18,6 +18,14 @@ class HistoryEntry:
     fields: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How many deployments came to one end, ever, and when the last one did (Unix seconds)."""
+
+    number: int
+    last: float
+
+
 class Journal(Protocol):
     """All methods block (disk); the engine calls them in a thread, one at a time."""
 
@@ -29,6 +37,9 @@ class Journal(Protocol):
 
     def deployments(self, limit: int) -> tuple[Deployment, ...]:
         """The newest `limit`, newest first."""
+
+    def outcomes(self) -> dict[Phase, Outcome]:
+        """By the phase in which they ended; also of those whose records are forgotten."""
 
     def next_deployment_id(self) -> DeploymentId:
         """Never given twice, also after a power cut."""

@@ -1,8 +1,9 @@
 """The journal's tables, and the way from every earlier version of them.
 
-`user_version` is the schema's version. A migration only ever adds: tables, or columns with a
-default. So an older p2pupd, back in its slot after a newer one failed its trial, still reads and
-writes the file; it must never be locked out of its own state.
+`user_version` is the schema's version. A migration only ever adds: tables, columns with a
+default, or triggers, which work on without being known. So an older p2pupd, back in its slot after
+a newer one failed its trial, still reads and writes the file; it must never be locked out of its
+own state.
 """
 
 from typing import Final
@@ -53,6 +54,22 @@ MIGRATIONS: Final = (
         event TEXT NOT NULL,
         fields TEXT NOT NULL
     );
+    """,
+    """
+    CREATE TABLE outcome (phase TEXT PRIMARY KEY, number INTEGER NOT NULL, last REAL NOT NULL);
+    INSERT INTO outcome (phase, number, last)
+        SELECT phase, count(*), max(changed) FROM deployment WHERE ended = 1 GROUP BY phase;
+    CREATE TRIGGER deployment_began_ended AFTER INSERT ON deployment WHEN NEW.ended = 1
+    BEGIN
+        INSERT INTO outcome (phase, number, last) VALUES (NEW.phase, 1, NEW.changed)
+            ON CONFLICT (phase) DO UPDATE SET number = number + 1, last = excluded.last;
+    END;
+    CREATE TRIGGER deployment_came_to_an_end AFTER UPDATE ON deployment
+        WHEN NEW.ended = 1 AND NEW.phase != OLD.phase
+    BEGIN
+        INSERT INTO outcome (phase, number, last) VALUES (NEW.phase, 1, NEW.changed)
+            ON CONFLICT (phase) DO UPDATE SET number = number + 1, last = excluded.last;
+    END;
     """,
 )
 """Entry N brings a file from version N to N + 1."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from p2pupd.journal.codec import release_from_json, release_to_json
 from p2pupd.journal.database import connect, translated
-from p2pupd.journal.interface import HistoryEntry
+from p2pupd.journal.interface import HistoryEntry, Outcome
 from p2pupd.journal.settings import JournalSettings
 from p2pupd.model.deployment import Deployment, Phase
 from p2pupd.model.device import Installed
@@ -75,6 +75,13 @@ class SqliteJournal:
     def deployments(self, limit: int) -> tuple[Deployment, ...]:
         """See Journal."""
         return self._deployments("ORDER BY id DESC LIMIT ?", (limit,))
+
+    def outcomes(self) -> dict[Phase, Outcome]:
+        """See Journal. The triggers of schema.py count."""
+        rows = self._read("SELECT phase, number, last FROM outcome", ())
+        return {
+            Phase(phase): Outcome(number, last) for phase, number, last in rows if phase in _PHASES
+        }
 
     def next_deployment_id(self) -> DeploymentId:
         """See Journal."""

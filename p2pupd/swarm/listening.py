@@ -24,6 +24,43 @@ DISK: Final = "posix_disk_io_constructor"
 no pool of threads or buffers. The default backend of libtorrent 2.1 holds megabytes back."""
 
 
+FIXED: Final["lt.settings_pack"] = {
+    "alert_mask": MASK,
+    "alert_queue_size": 10_000,
+    "listen_system_port_fallback": False,
+    "max_retry_port_bind": 0,
+    "listen_queue_size": 64,
+    "enable_dht": False,
+    "enable_lsd": False,
+    "enable_upnp": False,
+    "enable_natpmp": False,
+    "enable_outgoing_utp": False,
+    "enable_incoming_utp": False,
+    "mixed_mode_algorithm": 0,
+    "allow_multiple_connections_per_ip": False,
+    "connection_speed": 500,
+    "smooth_connects": False,
+    "min_reconnect_time": 1,
+    "max_failcount": 100,
+    "peer_connect_timeout": 5,
+    "handshake_timeout": 5,
+    "prioritize_partial_pieces": True,
+    "whole_pieces_threshold": 0,
+    "send_redundant_have": False,
+    "peer_timeout": DEAD_AFTER,
+    "piece_timeout": 10,
+    "request_timeout": 20,
+    "aio_threads": 1,
+    "hashing_threads": 1,
+    "user_agent": "p2pupd",
+}
+"""Settings that nobody may change: no way to find peers but ours, and no wait that a LAN needs not.
+
+Above its `whole_pieces_threshold` libtorrent asks a fast peer for runs of pieces, whatever the
+request queue: then devices ask for each other's pieces, and all of them for the last ones.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Listening:
     """An open session; `alarm` is readable when alerts wait, `bell` is libtorrent's end of it."""
@@ -92,45 +129,14 @@ def listen(settings: SwarmSettings, uploads: bool) -> Listening:
 
 
 def session_settings(settings: SwarmSettings, port: int, uploads: bool) -> "lt.settings_pack":
-    """libtorrent's settings, as far as they are not its defaults.
-
-    Above its `whole_pieces_threshold` libtorrent asks a fast peer for runs of pieces, whatever the
-    request queue: then devices ask for each other's pieces, and all of them for the last ones.
-    """
+    """libtorrent's settings, as far as they are not its defaults."""
     chosen: lt.settings_pack = {
-        "alert_mask": MASK,
-        "alert_queue_size": 10_000,
+        **FIXED,
         "listen_interfaces": ",".join(f"{_bracketed(i)}:{port}" for i in settings.interfaces),
         "outgoing_interfaces": _sole_address(settings.interfaces),
-        "listen_system_port_fallback": False,
-        "max_retry_port_bind": 0,
-        "listen_queue_size": 64,
-        "enable_dht": False,
-        "enable_lsd": False,
-        "enable_upnp": False,
-        "enable_natpmp": False,
-        "enable_outgoing_utp": False,
-        "enable_incoming_utp": False,
-        "mixed_mode_algorithm": 0,
-        "allow_multiple_connections_per_ip": False,
         "connections_limit": settings.connections_total,
-        "connection_speed": 500,
-        "smooth_connects": False,
         "torrent_connect_boost": settings.connections,
-        "min_reconnect_time": 1,
-        "max_failcount": 100,
-        "peer_connect_timeout": 5,
-        "handshake_timeout": 5,
-        "prioritize_partial_pieces": True,
-        "whole_pieces_threshold": 0,
-        "send_redundant_have": False,
-        "peer_timeout": DEAD_AFTER,
-        "piece_timeout": 10,
-        "request_timeout": 20,
         "unchoke_slots_limit": -1 if uploads else 0,
-        "aio_threads": 1,
-        "hashing_threads": 1,
-        "user_agent": "p2pupd",
     }
     if not uploads:
         chosen["allowed_fast_set_size"] = 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from p2pupd.journal.interface import HistoryEntry, Journal
+from p2pupd.journal.interface import HistoryEntry, Journal, Outcome
 from p2pupd.journal.settings import JournalSettings
 from p2pupd.journal.sqlite import SqliteJournal
 from p2pupd.model.deployment import ENDED, Phase
@@ -86,6 +86,25 @@ def test_only_a_change_of_phase_is_history(reopen: Opener) -> None:
         ("", "fetching"),
         ("fetching", "ready"),
     ]
+
+
+def test_every_end_of_a_deployment_is_counted_once_and_for_ever(reopen: Opener) -> None:
+    journal = reopen()
+    assert journal.outcomes() == {}
+    for number in range(1, 8):
+        record = a_record(Phase.TRIAL, id=DeploymentId(str(number)))
+        journal.record(record)
+        journal.record(record.to(Phase.CONFIRMED, 1000.0 + number))
+        journal.record(record.to(Phase.CONFIRMED, 1000.0 + number, detail="said again"))
+    last = a_record(Phase.CONFIRMED, id=DeploymentId("7"))
+    journal.record(last.to(Phase.REVERTING, 2000.0))
+    journal.record(last.to(Phase.REVERTED, 2001.0))
+    journal.record(a_record(Phase.REFUSED, id=DeploymentId("8")))
+    assert reopen().outcomes() == {
+        Phase.CONFIRMED: Outcome(7, 1007.0),
+        Phase.REVERTED: Outcome(1, 2001.0),
+        Phase.REFUSED: Outcome(1, 1000.0),
+    }
 
 
 def test_no_number_is_given_twice(reopen: Opener) -> None:

@@ -50,6 +50,9 @@ class State:
     async def layer(self, _sha256: Sha256) -> bytes | None:
         return None
 
+    def sent(self, _sha256: Sha256, _amount: int) -> None:
+        pass
+
     def notified(self, notify: Notify, address: str) -> None:
         print("notified", notify.id, address, flush=True)
 

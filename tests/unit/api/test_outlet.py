@@ -43,6 +43,7 @@ class Seed:
         facts = Facts(Role.SEED, lambda: 0.0, list, lambda: self.releases)
         self.line = LineCare(LimitSettings(), facts, PauseFile(directory), self)
         self.swarm = Allowance()
+        self.gave = 0
 
     def limit(self, allowance: Allowance) -> None:
         self.swarm = allowance
@@ -57,7 +58,11 @@ class Seed:
         return self.file if sha256 == DIGEST else None
 
     async def layer(self, sha256: Sha256) -> bytes | None:
-        return None
+        raise AssertionError("nobody asks for a layer here")
+
+    def sent(self, sha256: Sha256, amount: int) -> None:
+        assert sha256 == DIGEST
+        self.gave += amount
 
     def notified(self, notify: Notify, address: str) -> None:
         raise AssertionError("nobody tells anything here")
@@ -70,8 +75,10 @@ class Caller:
         host = f"[{seed.address}]" if ":" in seed.address else seed.address
         self._root = f"http://{host}:{port}/peer/v1"
 
-    def artifact(self) -> "aiohttp.client._RequestContextManager":
-        return self.session.get(f"{self._root}/artifact/{DIGEST}")
+    def artifact(
+        self, method: str = "GET", **headers: str
+    ) -> "aiohttp.client._RequestContextManager":
+        return self.session.request(method, f"{self._root}/artifact/{DIGEST}", headers=headers)
 
     async def greet(self) -> None:
         async with self.session.get(f"{self._root}/hello") as answer:
@@ -105,6 +112,16 @@ async def caller(tmp_path: Path) -> AsyncIterator[Caller]:
 async def test_without_limits_it_is_sent_at_once(caller: Caller) -> None:
     async with caller.artifact() as answer:
         assert (answer.status, await answer.read()) == (200, CONTENT)
+
+
+async def test_what_went_of_it_is_counted(caller: Caller) -> None:
+    async with caller.artifact() as answer:
+        await answer.read()
+    await eventually(lambda: caller.seed.gave == len(CONTENT))
+    for method, wanted in (("GET", "100-299"), ("GET", "99999999-"), ("HEAD", "0-9")):
+        async with caller.artifact(method, Range=f"bytes={wanted}") as answer:
+            await answer.read()
+    await eventually(lambda: caller.seed.gave == len(CONTENT) + 200)
 
 
 async def test_while_paused_it_is_refused_with_a_time_to_come_back(caller: Caller) -> None:
@@ -162,6 +179,7 @@ async def test_a_pause_ends_what_is_being_sent(caller: Caller) -> None:
         async with asyncio.timeout(5):
             with pytest.raises(aiohttp.ClientPayloadError):
                 await answer.content.read()
+    assert 64 * KIB <= caller.seed.gave < len(CONTENT)
 
 
 async def test_only_artifacts_carry_the_mark(caller: Caller) -> None:

@@ -58,6 +58,8 @@ class Device:
         path = await self.artifact(Sha256(f"{sha256}/layer"))
         return path.read_bytes() if path else None
 
+    def sent(self, sha256: Sha256, amount: int) -> None: ...
+
     def notified(self, notify: Notify, address: str) -> None:
         self.heard.append((notify, address))
 
@@ -160,7 +162,6 @@ async def test_a_client_that_cannot_inflate_gets_it_plain(caller: Caller) -> Non
     caller.device.manifest = b"signed " * 100_000
 
     response = await caller.get("bundle", **{"Accept-Encoding": "identity"})
-
     assert response.body == caller.device.manifest
 
 
@@ -170,7 +171,6 @@ async def test_who_has_the_bundle_is_told_so(caller: Caller, tag: str) -> None:
     digest = hashlib.sha256(b"signed").hexdigest()
 
     response = await caller.get("bundle", **{"If-None-Match": tag.format(digest)})
-
     assert (response.status, response.body) == (304, b"")
 
 

@@ -51,8 +51,6 @@ class SilentSwarm:
 
     def set_peers(self, peers: Sequence[SwarmPeer]) -> None: ...
 
-    def limit(self, allowance: Allowance) -> None: ...
-
     def counts(self, artifact: Artifact) -> ByteCounts:
         return ByteCounts()
 

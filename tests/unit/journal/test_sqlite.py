@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from p2pupd.errors import HostError, SpaceError
-from p2pupd.journal.interface import HistoryEntry
+from p2pupd.journal.interface import HistoryEntry, Outcome
 from p2pupd.journal.schema import APPLICATION_ID, MIGRATIONS
 from p2pupd.journal.settings import JournalSettings
 from p2pupd.journal.sqlite import SqliteJournal
@@ -167,6 +167,33 @@ def test_a_journal_of_a_newer_version_is_used_as_it_is(path: Path) -> None:
     with sqlite3.connect(path) as after:
         assert after.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 1,)
     after.close()
+
+
+def test_what_ended_before_ends_were_counted_counts(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    with sqlite3.connect(path) as older:
+        older.executescript(MIGRATIONS[0])
+        older.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        older.execute("PRAGMA user_version = 1")
+        for number, phase, ended in ((1, "confirmed", 1), (2, "confirmed", 1), (3, "trial", 0)):
+            older.execute(
+                "INSERT INTO deployment VALUES (?, ?, ?, '', '', 0, ?, NULL, 0, NULL, NULL, 0, '',"
+                " '', 0)",
+                (number, phase, ended, 100.0 * number),
+            )
+    older.close()
+    journal = SqliteJournal(path, SETTINGS)
+    assert journal.outcomes() == {Phase.CONFIRMED: Outcome(2, 200.0)}
+    journal.record(a_record(Phase.CONFIRMED, id=DeploymentId("3")))
+    assert journal.outcomes() == {Phase.CONFIRMED: Outcome(3, 1000.0)}
+    journal.close()
+
+
+def test_what_is_forgotten_stays_counted(journal: SqliteJournal) -> None:
+    for number in range(1, 10):
+        journal.record(a_record(Phase.REFUSED, id=DeploymentId(str(number))))
+    assert len(journal.deployments(100)) < 9
+    assert journal.outcomes()[Phase.REFUSED].number == 9
 
 
 def test_records_that_only_a_newer_version_understands_do_not_stop_us(
