@@ -138,8 +138,14 @@ class Daemon:
     def _choose_swarm(self) -> Backed:
         settings, client = self._settings, self._client
         pieces = HttpPieces(client.layer, client.artifact_range, settings.swarm.block_for)
-        uploads = settings.device.role is not Role.LEECH
-        return swarm_backend(self._fixed.identity.id, settings.swarm, pieces, uploads=uploads)
+        role = settings.device.role
+        return swarm_backend(
+            self._fixed.identity.id,
+            settings.swarm,
+            pieces,
+            uploads=role is not Role.LEECH,
+            carries_all=role is Role.SEED,
+        )
 
     def _build(self) -> None:
         settings, fixed = self._settings, self._fixed
@@ -379,6 +385,7 @@ def _swarm_peers(neighbours: Iterable[Neighbour]) -> list[SwarmPeer]:
             each.bt_port,
             carries_all=each.role is Role.SEED,
             api_port=0 if each.role is Role.LEECH else each.port,
+            uplink=each.uplink,
         )
         for each in neighbours
     ]

@@ -18,6 +18,7 @@ ProgressListener = Callable[[TransferProgress], None]
 @dataclass(frozen=True, slots=True)
 class SwarmPeer:
     """A neighbour that may have artifacts. `carries_all` is true for seeds: they ask for nothing.
+    One with an `uplink` may have pieces that nobody else has.
 
     `port` is that of its BitTorrent end, `api_port` that of its peer API; 0 where it has none.
     """
@@ -27,6 +28,7 @@ class SwarmPeer:
     port: int
     carries_all: bool
     api_port: int = 0
+    uplink: bool = False
 
 
 class Injected(StrEnum):

@@ -27,13 +27,14 @@ class Met:
 
 
 def callees(peers: Sequence[SwarmPeer], degree: int, known: Collection[str]) -> list[SwarmPeer]:
-    """Whom to call: all that carry for others, and others until `degree` of them are called.
+    """Whom to call: all that carry for others or have an uplink, and others until `degree` of them are called.
 
     `known` are hosts that need not be called: connected, or called before in vain. The connected
     among them count, so whoever did not answer is made up for.
     """
-    carriers = [each for each in peers if each.carries_all and each.host not in known]
-    others = [each for each in peers if not each.carries_all and each.host not in known]
+    unknown = [each for each in peers if each.host not in known]
+    carriers = [each for each in unknown if each.carries_all or each.uplink]
+    others = [each for each in unknown if not (each.carries_all or each.uplink)]
     return carriers + others[: max(0, degree)]
 
 

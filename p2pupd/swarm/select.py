@@ -25,7 +25,12 @@ class Backed(Swarm, Protocol):
 
 
 def swarm_backend(
-    own: DeviceId, settings: SwarmSettings, pieces: HttpPieces, *, uploads: bool
+    own: DeviceId,
+    settings: SwarmSettings,
+    pieces: HttpPieces,
+    *,
+    uploads: bool,
+    carries_all: bool = False,
 ) -> Backed:
     """The backend that `settings.backend` names. Raises ConfigError where it is not installed."""
     if settings.backend is Backend.HTTP:
@@ -40,4 +45,6 @@ def swarm_backend(
             ) from error
         log.info("swarm.no-libtorrent error=%s", error)
         return HttpSwarm(pieces)
-    return LibtorrentSwarm(own, settings.fitted(), uploads=uploads, pieces=pieces)
+    return LibtorrentSwarm(
+        own, settings.fitted(), uploads=uploads, carries_all=carries_all, pieces=pieces
+    )

@@ -50,8 +50,9 @@ class LibtorrentSwarm:
     """The contract is `p2pupd.swarm.interface.Swarm`.
 
     `own` decides which share of the pieces this device asks for first. With `uploads` off nothing
-    is ever sent to a neighbour. With `pieces`, what stands still comes by HTTP, and so does what
-    only neighbours without BitTorrent have. Methods may be called before `run`; they wait for it.
+    is ever sent to a neighbour; one that `carries_all` does not fetch beside the others. With
+    `pieces`, what stands still comes by HTTP, and so does what only neighbours without BitTorrent
+    have. Methods may be called before `run`; they wait for it.
     """
 
     def __init__(
@@ -60,11 +61,13 @@ class LibtorrentSwarm:
         settings: SwarmSettings,
         *,
         uploads: bool = True,
+        carries_all: bool = False,
         pieces: HttpPieces | None = None,
     ) -> None:
         self._own = own
         self._settings = settings
         self._uploads = uploads
+        self._carries_all = carries_all
         self._pieces = pieces
         self._only_http = False
         self._listening: Listening | None = None
@@ -263,7 +266,8 @@ class LibtorrentSwarm:
 
     def _apply_queue(self) -> None:
         if self._listening:
-            fetching = 1 + sum(not peer.carries_all for peer in self._peers.values())
+            others = sum(not peer.carries_all for peer in self._peers.values())
+            fetching = others if self._carries_all else others + 1
             fetching = min(fetching, self._settings.connections)
             self._listening.limit_requests(mesh.request_queue(self._settings.outstanding, fetching))
 

@@ -18,7 +18,7 @@ class Rig:
         self.write("")
         self.taken: list[LimitSettings] = []
         self.reloader = Reloader(load_config(self.file, overrides=["limits.download=5"]))
-        self.reloader.live.append(("limits", self.taken.append))
+        self.reloader.live.append(("limits", (), self.taken.append))
 
     def write(self, text: str) -> None:
         self.file.write_text(text)

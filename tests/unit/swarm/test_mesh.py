@@ -10,8 +10,8 @@ from p2pupd.swarm.settings import SwarmSettings
 ALICE = DeviceId("alice")
 
 
-def a_peer(name: str, *, carries_all: bool = False) -> SwarmPeer:
-    return SwarmPeer(DeviceId(name), f"10.0.0.{name}", 7000, carries_all)
+def a_peer(name: str, *, carries_all: bool = False, uplink: bool = False) -> SwarmPeer:
+    return SwarmPeer(DeviceId(name), f"10.0.0.{name}", 7000, carries_all, uplink=uplink)
 
 
 def names(peers: Sequence[SwarmPeer]) -> list[str]:
@@ -42,6 +42,10 @@ def test_the_more_devices_the_shorter_the_request_queue(fetching: int, queue: in
 def test_every_seed_is_called_and_the_best_of_the_others() -> None:
     assert names(callees(FLOOR, 2, ())) == ["seed", "1", "2"]
     assert names(callees(FLOOR, 8, ())) == ["seed", "1", "2", "3", "4"]
+
+
+def test_every_device_with_an_uplink_is_called() -> None:
+    assert names(callees([*FLOOR, a_peer("9", uplink=True)], 1, ())) == ["seed", "9", "1"]
 
 
 def test_whoever_did_not_answer_is_made_up_for_by_the_next() -> None:
