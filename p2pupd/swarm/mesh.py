@@ -27,7 +27,7 @@ class Met:
 
 
 def callees(peers: Sequence[SwarmPeer], degree: int, known: Collection[str]) -> list[SwarmPeer]:
-    """Whom to call: all that carry for others or have an uplink, and others until `degree` of them are called.
+    """Whom to call: all that carry for others or have an uplink, and others until `degree` are.
 
     `known` are hosts that need not be called: connected, or called before in vain. The connected
     among them count, so whoever did not answer is made up for.

@@ -235,7 +235,10 @@ class LibtorrentSwarm:
         """Call neighbours until enough are connected, or were called."""
         if transfer.handle is None or transfer.leaving or transfer.watch.alone:
             return
-        there = sum(not peer.carries_all and peer.host in known for peer in self._peers.values())
+        there = sum(
+            peer.host in known and not (peer.carries_all or peer.uplink)
+            for peer in self._peers.values()
+        )
         peers = tuple(self._peers.values())
         for peer in mesh.callees(peers, self._settings.degree - there, transfer.called | known):
             transfer.handle.connect_peer((peer.host, peer.port))
