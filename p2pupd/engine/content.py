@@ -187,6 +187,7 @@ class Content:
             lan=str(counts.lan),
             usb=str(counts.usb),
             uplink=str(counts.uplink),
+            received=str(counts.received),
             wasted=str(counts.wasted),
         )
 

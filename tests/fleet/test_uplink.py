@@ -27,9 +27,11 @@ def office(tmp_path: Path) -> Office:
 async def two(office: Office, **uplink: Any) -> AsyncIterator[tuple[Device, Device, Served]]:
     """(a device with an uplink, its neighbour, the server far away)."""
     with served(office.directory) as server:
-        said = {"uplink": {"url": server.url, "interval": 1} | uplink}
+        waits: dict[str, Any] = {"device": {"consent": True}}
+        said = waits | {"uplink": {"url": server.url, "interval": 1} | uplink}
         async with fleet(None, office.anchor) as floor:
-            here, there = floor.device("here", settings=said), floor.device("there")
+            here = floor.device("here", settings=said)
+            there = floor.device("there", settings=waits)
             async with powered([here, there]):
                 await knows(there, 1)
                 yield here, there, server
@@ -70,6 +72,12 @@ async def test_neighbours_know_who_has_an_uplink_and_when_it_is_lost(
             return len(server.requests()) > before
 
         await until(asked, 10, "check asks the uplink")
+
+        async def complete() -> bool:
+            status = await there.status()
+            return bool(status and [each for each in status["stored"] if each["verified"]])
+
+        await until(complete, 20, "what came over the uplink reached the neighbour")
         server.stop()
 
         async def lost() -> bool:

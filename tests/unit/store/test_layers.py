@@ -1,6 +1,7 @@
 """Piece layers in the store, and trimming it."""
 
 import io
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -85,7 +86,8 @@ def test_what_is_not_verified_has_no_layer(store: DiskStore) -> None:
 
 def test_a_file_that_contradicts_its_root_is_read_for_that_once(store: DiskStore) -> None:
     content = payload(SIZE)
-    artifact = take_in(store, content, artifact_of(content))
+    wrong = replace(artifact_of(content), pieces_root=artifact_of(b"other").pieces_root)
+    artifact = take_in(store, content, wrong)
     assert store.layer(artifact.sha256) is None
     stored = store.find(artifact.sha256)
     assert stored is not None
