@@ -213,6 +213,7 @@ class Daemon:
             announce=self._announce,
             leech_cache=settings.store.leech_cache,
             uplinks=lambda: frozenset(each.id for each in self.view.neighbours() if each.uplink),
+            moves=self._moves,
         )
 
     def _operations(self) -> Operations:
@@ -230,6 +231,9 @@ class Daemon:
             reload=self.reloader.reload,
             handed_out=self._served.handed_out,
         )
+
+    def _moves(self, root: str) -> bool:
+        return self.line.allowance.moves(root)
 
     def _start(self, sockets: list[socket.socket]) -> None:
         settings, tasks = self._settings, self._tasks

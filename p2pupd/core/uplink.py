@@ -39,28 +39,46 @@ class Lack:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Adjoining pieces; `share`: they are this device's own to bring, and not brought in doubt."""
+
+    pieces: range
+    share: bool
+
+
 def next_run(
-    artifact: Artifact, own: DeviceId, uplinks: Collection[DeviceId], lack: Lack, idle: float
-) -> range:
+    artifact: Artifact,
+    own: DeviceId,
+    uplinks: Collection[DeviceId],
+    lack: Lack,
+    idle: float,
+    *,
+    patience: float = HELP_AFTER,
+) -> Run:
     """Adjoining pieces to bring now, at most `SEGMENT` bytes or one piece; may be empty.
 
     `uplinks` are the other devices with an uplink; `idle` is for how many seconds this device has
-    had nothing to bring.
+    had nothing of its own share to bring. It helps others after `patience` seconds: longer than a
+    segment takes on this line, lest it brings what is under way. Helpers begin at different ends.
     """
-    wanted = lack.wanted(doubt=idle >= DOUBT_AFTER)
+    doubt = idle >= DOUBT_AFTER
+    wanted = lack.wanted(doubt=doubt)
     everyone = sorted({own, *uplinks})
     rank, size = everyone.index(own), max(1, SEGMENT // artifact.piece_length)
     mine = (piece for piece in wanted if piece // size % len(everyone) == rank)
     first = next(mine, None)
-    if first is None and wanted and idle >= HELP_AFTER:
-        last = wanted[-1] // size
-        first = next(piece for piece in wanted if piece // size == last)
+    share = first is not None and not doubt
+    if first is None and wanted and idle >= patience:
+        segments = sorted({piece // size for piece in wanted}, reverse=True)
+        chosen = segments[rank % len(segments)]
+        first = next(piece for piece in wanted if piece // size == chosen)
     if first is None:
-        return range(0)
+        return Run(range(0), share=False)
     end, there = first, set(wanted)
     while end in there and end // size == first // size:
         end += 1
-    return range(first, end)
+    return Run(range(first, end), share)
 
 
 def bytes_of(artifact: Artifact, pieces: range) -> tuple[int, int]:

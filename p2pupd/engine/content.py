@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from p2pupd.engine.parts import Parts
-from p2pupd.engine.supplying import RemoteFile, Supplier, ours
+from p2pupd.engine.supplying import Moves, NotTheSource, RemoteFile, Supplier
 from p2pupd.engine.tasks import Tasks, either, unless
 from p2pupd.engine.transfers import Note, Source, Transfer, TransferState
 from p2pupd.errors import ContentError, FetchError, SourceGone, TrustError, UpdateError
@@ -50,13 +50,15 @@ class Content:
         *,
         own: DeviceId,
         uplinks: Callable[[], Collection[DeviceId]] = frozenset,
+        moves: Moves = lambda _: True,
     ) -> None:
-        """`uplinks` are the neighbours that have an uplink, like maybe `own`."""
+        """`uplinks` are the neighbours that have an uplink, like maybe `own`; `moves` tells whether
+        payload of a pieces root may move now."""
         self._store = store
         self._swarm = swarm
         self._tasks = tasks
         self._note = note
-        self._supplier = Supplier(swarm, own, uplinks)
+        self._supplier = Supplier(swarm, own, uplinks, moves)
         self._sources: dict[str, Source] = {}
         self._transfers: dict[Sha256, Transfer] = {}
         self._usb: Counter[Sha256] = Counter()
@@ -199,6 +201,7 @@ class Content:
         return await self._blaming(transfer, source, self._copy_whole(transfer, source))
 
     def _usable(self, transfer: Transfer) -> list[Source]:
+        transfer.forgive(asyncio.get_running_loop().time())
         return [each for each in self._sources.values() if each.name not in transfer.refused]
 
     async def _blaming(
@@ -211,11 +214,9 @@ class Content:
         except SourceGone as error:
             self._gone(transfer, source, str(error))
         except (TrustError, ContentError, FetchError) as error:
-            if not (isinstance(error, FetchError) and ours(error)):
-                transfer.refused[source.name] = error
-                transfer.changed.fire()
-                fields = {"source": source.name, "reason": error.reason, "detail": str(error)}
-                self._note("source.refused", **fields)
+            transfer.refuse(source.name, error, asyncio.get_running_loop().time())
+            fields = {"source": source.name, "reason": error.reason, "detail": str(error)}
+            self._note("source.refused", **fields)
         else:
             return True
         return False
@@ -285,12 +286,15 @@ class Content:
                 self._begin_supply(transfer, source, directory)
             left = artifact.length - transfer.progress.done
             slow = transfer.progress.rate * SOON < left
-            return slow and any(each.name in transfer.whole for each in usable)
+            copy = slow and any(each.name in transfer.whole for each in usable)
+            return copy or transfer.broken is not None
 
         look()
         fetch = self._swarm.fetch(artifact, directory, came)
         try:
             if not await unless(look, transfer.changed, fetch):
+                if transfer.broken is not None:
+                    raise transfer.broken
                 return False
         finally:
             await self._end_supplies(transfer)
@@ -312,7 +316,11 @@ class Content:
             await asyncio.wait(supplies)
 
     async def _supplied(self, transfer: Transfer, source: Source, directory: Path) -> None:
-        await self._blaming(transfer, source, self._supply(transfer, source, directory))
+        try:
+            await self._blaming(transfer, source, self._supply(transfer, source, directory))
+        except NotTheSource as own:
+            transfer.broken = own.error
+            transfer.changed.fire()
 
     async def _supply(self, transfer: Transfer, source: Source, directory: Path) -> None:
         release = transfer.release
@@ -321,7 +329,7 @@ class Content:
             transfer.whole.add(source.name)
             transfer.changed.fire()
             return
-        await self._swarm.supply(release.artifact, directory, layer)
+        await self._supplier.join(release, directory, layer)
         if source.open_content is not None:
             transfer.importing(source.name)
             await self._supplier.from_stick(release, layer, source.open_content)

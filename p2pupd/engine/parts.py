@@ -29,7 +29,7 @@ class Parts:
     only if that failed to happen, `power_ok` says whether there is enough power to install.
     `announce` tells the neighbours, without blocking, that the manifest is now this one.
     `leech_cache`: bytes that a leech keeps in its store when nothing is on its way. `uplinks` are
-    the neighbours that have an uplink."""
+    the neighbours that have an uplink; `moves` whether payload of that pieces root may move."""
 
     device: DeviceId
     journal: Journal
@@ -44,3 +44,4 @@ class Parts:
     announce: Callable[[ManifestDigest], None]
     leech_cache: int = 0
     uplinks: Callable[[], frozenset[DeviceId]] = frozenset
+    moves: Callable[[str], bool] = lambda _: True

@@ -5,17 +5,20 @@ One `Supplier` for all transfers; it decides nothing about sources, and raises w
 
 import asyncio
 import io
+import math
 import os
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from p2pupd.core import uplink
 from p2pupd.core.piece_layer import PieceLayer, layer_length, length_of_piece
-from p2pupd.errors import ContentError, FetchError
+from p2pupd.errors import ContentError, UpdateError
 from p2pupd.feeds.interface import ContentOpener, LayerOpener, RemoteContent
 from p2pupd.model.ids import DeviceId
 from p2pupd.model.release import Artifact, Release
-from p2pupd.swarm.interface import Injected, Swarm
+from p2pupd.swarm.interface import Holdings, Injected, Swarm
 
 READ: Final = 1024 * 1024
 """Bytes read from a stick at once, at least a piece."""
@@ -23,27 +26,49 @@ LOOK_EVERY: Final = 4 * 1024 * 1024
 """Bytes after which it is looked what neighbours have brought meanwhile."""
 WORKERS: Final = 2
 """Ranges asked of an uplink at the same time: while one travels the other is asked for."""
+AGAIN_AFTER: Final = 1.0
+"""Seconds until a stick is read once more for pieces that did not stay."""
+CLAIMED_FOR: Final = 10.0
+"""Seconds in which a piece that was handed over must have been seen as here."""
 PAUSE: Final = 0.25
 """Seconds until it is looked again whether there is something to bring by the uplink."""
 
 
+Moves = Callable[[str], bool]
+"""Whether payload of the artifact with that pieces root may move now."""
+
+
+class NotTheSource(Exception):
+    """Something of our own failed while a source was read: the disk, or the swarm."""
+
+    def __init__(self, error: UpdateError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class Supplier:
-    """`own` and `uplinks` decide the share that this device brings by its uplink."""
+    """`own` and `uplinks` decide the share that this device brings by its uplink, `moves` when.
+
+    What a source cannot do is raised as it comes: SourceGone, ContentError, UnsafeMedia, or
+    FetchError. What fails on this side is raised as NotTheSource.
+    """
 
     def __init__(
-        self, swarm: Swarm, own: DeviceId, uplinks: Callable[[], Collection[DeviceId]]
+        self,
+        swarm: Swarm,
+        own: DeviceId,
+        uplinks: Callable[[], Collection[DeviceId]],
+        moves: Moves = lambda _: True,
     ) -> None:
         self._swarm = swarm
         self._own = own
         self._uplinks = uplinks
+        self._moves = moves
 
     async def layer_of(
         self, release: Release, opener: LayerOpener | None, remote: RemoteContent | None
     ) -> PieceLayer | None:
-        """What a source knows about the pieces, proved; None where it has nothing right to say.
-
-        Raises SourceGone, or FetchError where the source could not be asked.
-        """
+        """What a source knows about the pieces, proved; None where it has nothing right to say."""
         raw: bytes | None = None
         if remote is not None:
             raw = await remote.layer(release)
@@ -56,61 +81,114 @@ class Supplier:
         except ContentError:
             return None
 
-    async def from_stick(self, release: Release, layer: PieceLayer, opener: ContentOpener) -> None:
-        """Inject every piece that is missing; reading goes forwards only, as sticks like it.
+    async def join(self, release: Release, directory: Path, layer: PieceLayer) -> None:
+        """Make the swarm ready for pieces of it."""
+        with _own_side():
+            await self._swarm.supply(release.artifact, directory, layer)
 
-        Raises SourceGone, ContentError (the stick has other bytes than were signed), UnsafeMedia,
-        FetchError.
+    async def from_stick(self, release: Release, layer: PieceLayer, opener: ContentOpener) -> None:
+        """Inject what is missing until everything is here, reading forwards, as sticks like it.
+
+        A piece that was injected and did not stay is read once more.
         """
         artifact = release.artifact
         file = await asyncio.to_thread(opener, release)
         try:
-            start = 0
-            while start < artifact.pieces:
-                here = (await self._swarm.holdings(artifact)).here
-                end = min(artifact.pieces, start + _pieces(artifact, LOOK_EVERY))
-                for run in _runs(here, start, end, _pieces(artifact, READ)):
-                    for piece, content in await asyncio.to_thread(_read, file, layer, run):
-                        await self._swarm.inject(artifact, piece, content, Injected.USB)
-                start = end
+            while not all((await self._held(artifact)).here):
+                start = 0
+                while start < artifact.pieces:
+                    here = (await self._held(artifact)).here
+                    end = min(artifact.pieces, start + _pieces(artifact, LOOK_EVERY))
+                    for run in _runs(here, start, end, _pieces(artifact, READ)):
+                        pieces = await asyncio.to_thread(_read, file, layer, run)
+                        await self._inject(artifact, pieces, Injected.USB)
+                    start = end
+                if not all((await self._held(artifact)).here):
+                    await asyncio.sleep(AGAIN_AFTER)
         finally:
             await asyncio.to_thread(file.close)
 
     async def from_uplink(self, release: Release, layer: PieceLayer, remote: RemoteContent) -> None:
-        """Inject what nobody on the floor has, until everything is here.
-
-        Raises SourceGone, ContentError or FetchError.
-        """
-        claimed: set[int] = set()
+        """Inject what nobody on the floor has, until everything is here."""
+        claims = _Claims()
         try:
             async with asyncio.TaskGroup() as group:
                 for number in range(WORKERS):
-                    work = self._pull(release, layer, remote, claimed)
+                    work = self._pull(release, layer, remote, claims)
                     group.create_task(work, name=f"uplink {number}")
         except BaseExceptionGroup as errors:
             raise _first(errors) from errors
 
     async def _pull(
-        self, release: Release, layer: PieceLayer, remote: RemoteContent, claimed: set[int]
+        self, release: Release, layer: PieceLayer, remote: RemoteContent, claims: "_Claims"
     ) -> None:
         artifact, loop = release.artifact, asyncio.get_running_loop()
-        busy = loop.time()
+        busy, took = loop.time(), 0.0
         while True:
-            held = await self._swarm.holdings(artifact)
-            if all(held.here):
+            held = await self._held(artifact)
+            if held.known and all(held.here):
                 return
-            lack = uplink.Lack(held.here, held.elsewhere, claimed)
-            idle = loop.time() - busy
-            run = uplink.next_run(artifact, self._own, self._uplinks(), lack, idle)
-            if not run:
+            now = loop.time()
+            lack = uplink.Lack(held.here, held.elsewhere, claims.now(now))
+            patience = max(uplink.HELP_AFTER, 2 * took)
+            if not held.known or not self._moves(artifact.pieces_root):
+                busy, run = now, uplink.Run(range(0), share=False)
+            else:
+                others = self._uplinks()
+                run = uplink.next_run(
+                    artifact, self._own, others, lack, now - busy, patience=patience
+                )
+            if not run.pieces:
                 await asyncio.sleep(PAUSE)
                 continue
-            claimed.update(run)
-            start, count = uplink.bytes_of(artifact, run)
-            raw = await remote.read(release, start, count)
-            for piece, content in await asyncio.to_thread(_proved, layer, run, raw):
-                await self._swarm.inject(artifact, piece, content, Injected.UPLINK)
-            busy = loop.time()
+            with claims.of(run.pieces):
+                start, count = uplink.bytes_of(artifact, run.pieces)
+                raw = await remote.read(release, start, count)
+                pieces = await asyncio.to_thread(_proved, layer, run.pieces, raw)
+                await self._inject(artifact, pieces, Injected.UPLINK)
+            if run.share:
+                busy, took = loop.time(), loop.time() - now
+
+    async def _held(self, artifact: Artifact) -> Holdings:
+        with _own_side():
+            return await self._swarm.holdings(artifact)
+
+    async def _inject(
+        self, artifact: Artifact, pieces: list[tuple[int, bytes]], source: Injected
+    ) -> None:
+        with _own_side():
+            for piece, content in pieces:
+                await self._swarm.inject(artifact, piece, content, source)
+
+
+class _Claims:
+    """Pieces that need not be asked for: under way, or brought just now and not yet seen here."""
+
+    def __init__(self) -> None:
+        self._until: dict[int, float] = {}
+
+    def now(self, now: float) -> set[int]:
+        """Those that count; what was brought and is still not here is to be had once more."""
+        self._until = {piece: until for piece, until in self._until.items() if until > now}
+        return set(self._until)
+
+    @contextmanager
+    def of(self, pieces: range) -> Iterator[None]:
+        """Claim them for the block, and a while longer."""
+        self._until.update(dict.fromkeys(pieces, math.inf))
+        try:
+            yield
+        finally:
+            until = asyncio.get_running_loop().time() + CLAIMED_FOR
+            self._until.update(dict.fromkeys(pieces, until))
+
+
+@contextmanager
+def _own_side() -> Iterator[None]:
+    try:
+        yield
+    except UpdateError as error:
+        raise NotTheSource(error) from error
 
 
 class RemoteFile(io.RawIOBase):
@@ -191,8 +269,3 @@ def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     """What ended one of the workers."""
     found = errors.exceptions[0]
     return _first(found) if isinstance(found, BaseExceptionGroup) else found
-
-
-def ours(error: FetchError) -> bool:
-    """Whether the transfer ended under the source's hands, which is not the source's fault."""
-    return error.reason in ("stopped", "dropped")

@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from p2pupd.engine.tasks import Signal
-from p2pupd.errors import UpdateError
+from p2pupd.errors import FetchError, UpdateError
 from p2pupd.feeds.interface import ContentOpener, LayerOpener, Offer, RemoteContent
 from p2pupd.model.device import TransferProgress
 from p2pupd.model.release import Release
+
+FORGIVEN_AFTER: Final = 60.0
+"""Seconds after which a source is asked again for what could not be fetched from it."""
 
 Note = Callable[..., None]
 """note(event, **fields): a line for the log and the device's history."""
@@ -40,8 +44,10 @@ class Source:
 
 @dataclass(slots=True)
 class Transfer:
-    """`refused` holds what each source could not deliver, and why. `supplies` puts the pieces of
-    sources into the swarm; `whole` are sources that cannot tell pieces: they are copied whole."""
+    """`refused` holds what each source could not deliver, and why; `forgiven` when it may try
+    again, where that can help. `broken`: something of this device failed. `supplies`
+    put the pieces of sources into the swarm; `whole` are sources that cannot tell pieces: they are copied whole.
+    """
 
     release: Release
     state: TransferState = TransferState.FETCHING
@@ -49,6 +55,8 @@ class Transfer:
     progress: TransferProgress = field(default_factory=lambda: TransferProgress(0, 0))
     error: UpdateError | None = None
     refused: dict[str, UpdateError] = field(default_factory=dict)
+    forgiven: dict[str, float] = field(default_factory=dict)
+    broken: UpdateError | None = None
     supplies: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     whole: set[str] = field(default_factory=set)
     users: int = 0
@@ -66,9 +74,24 @@ class Transfer:
         self.state = TransferState.IMPORTING
         self.source = source
 
+    def refuse(self, source: str, error: UpdateError, now: float) -> None:
+        """A source failed. What it could not fetch it may be able to later; lies are final."""
+        self.refused[source] = error
+        if isinstance(error, FetchError):
+            self.forgiven[source] = now + FORGIVEN_AFTER
+        self.changed.fire()
+
+    def forgive(self, now: float) -> None:
+        """Let sources try again whose time has come."""
+        for source in [each for each, when in self.forgiven.items() if when <= now]:
+            del self.forgiven[source]
+            self.refused.pop(source, None)
+            self.supplies.pop(source, None)
+
     def forget(self, source: str) -> None:
         """A source came or left: what was known about it counts no more."""
         self.whole.discard(source)
+        self.forgiven.pop(source, None)
         supply = self.supplies.pop(source, None)
         if supply is not None:
             supply.cancel()

@@ -68,7 +68,7 @@ class Allowance:
         try:
             months = json.loads(read_bounded(self._path, FILE_LIMIT)) if self._path.exists() else {}
             self._months = {str(month): int(count) for month, count in months.items()}
-        except (UpdateError, ValueError, TypeError, AttributeError) as error:
+        except (UpdateError, ArithmeticError, ValueError, TypeError, AttributeError) as error:
             log.warning("uplink.months-lost path=%s error=%s", self._path, error)
 
     @property

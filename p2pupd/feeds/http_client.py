@@ -25,7 +25,8 @@ MOST_REDIRECTS: Final = 5
 CONNECTIONS: Final = 8
 IDLE_TIMEOUT: Final = 15.0
 """Seconds that an unused connection is kept."""
-NOT_THERE: Final = frozenset({404, 410})
+NOT_THERE: Final = frozenset({403, 404, 410})
+"""A store of objects that may not be listed answers 403 for what it does not have."""
 PASSING: Final = frozenset({408, 425, 429})
 """Statuses below 500 that are worth another try."""
 HEADERS: Final = {"User-Agent": "p2pupd", "Accept-Encoding": "identity"}

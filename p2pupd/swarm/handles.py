@@ -15,7 +15,7 @@ def holdings(handle: lt.torrent_handle, pieces: int) -> Holdings:
         here = handle.status(lt.torrent_handle.query_pieces).pieces
         elsewhere = handle.piece_availability()
     except RuntimeError:
-        here, elsewhere = [], []
+        return Holdings((False,) * pieces, (0,) * pieces, known=False)
     return Holdings(here or (False,) * pieces, elsewhere or (0,) * pieces)
 
 

@@ -43,10 +43,14 @@ class Injected(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """One entry a piece: `here`, and the number of connected neighbours that have it."""
+    """One entry a piece: `here`, and the number of connected neighbours that have it.
+
+    `known`: the neighbours had time to connect; before that nothing follows from what lacks.
+    """
 
     here: Sequence[bool]
     elsewhere: Sequence[int]
+    known: bool = True
 
 
 class Swarm(Protocol):

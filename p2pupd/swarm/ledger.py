@@ -20,6 +20,15 @@ LARGEST: Final = 4096
 
 log = logging.getLogger(__name__)
 
+UNREADABLE: Final = (
+    HostError,
+    ArithmeticError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+)
+
 Sums = dict[Injected, int]
 """Bytes by source."""
 
@@ -41,7 +50,7 @@ def read(artifact: Artifact, directory: Path) -> Sums | None:
     try:
         fields = json.loads(read_bounded(path, LARGEST))
         sums = {Injected(source): int(count) for source, count in fields.items()}
-    except (HostError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except UNREADABLE as error:
         log.warning("swarm.ledger-dropped path=%s error=%s", path, error)
         return None
     return {source: min(max(0, count), artifact.length) for source, count in sums.items()}

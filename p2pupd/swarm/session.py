@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -155,8 +156,10 @@ class LibtorrentSwarm:
     async def holdings(self, artifact: Artifact) -> Holdings:
         transfer = self._torrents.get(artifact.pieces_root)
         if transfer is None or transfer.handle is None or transfer.leaving:
-            return Holdings((False,) * artifact.pieces, (0,) * artifact.pieces)
-        return await asyncio.to_thread(handles.holdings, transfer.handle, artifact.pieces)
+            return Holdings((False,) * artifact.pieces, (0,) * artifact.pieces, known=False)
+        known = transfer.checked.is_set() and (transfer.settled or not self._peers)
+        found = await asyncio.to_thread(handles.holdings, transfer.handle, artifact.pieces)
+        return replace(found, known=known and found.known)
 
     async def drop(self, artifact: Artifact) -> None:
         if transfer := self._torrents.get(artifact.pieces_root):

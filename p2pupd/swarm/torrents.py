@@ -106,8 +106,8 @@ class Torrents:
         transfer.layer = layer
         self._transfers[root] = transfer
         try:
-            begin = await asyncio.to_thread(resume.start, artifact, directory, complete, layer)
             kept = await asyncio.to_thread(ledger.read, artifact, directory)
+            begin = await self._start(transfer, complete)
             transfer.injected = {} if begin.empty else kept or {}
             transfer.tracked = begin.empty or kept is not None
             if transfer.failure:
@@ -119,6 +119,16 @@ class Torrents:
             raise
         log.info("swarm.added root=%s searched=%s", root[:16], begin.searched)
         return transfer
+
+    @staticmethod
+    async def _start(transfer: Transfer, complete: bool) -> resume.Start:
+        """How to add it. Somebody may teach it its layer while the disk is read."""
+        artifact, directory = transfer.artifact, transfer.directory
+        while True:
+            layer = transfer.layer
+            begin = await asyncio.to_thread(resume.start, artifact, directory, complete, layer)
+            if transfer.layer is layer:
+                return begin
 
     async def teach(self, transfer: Transfer, layer: PieceLayer) -> None:
         """Give a running torrent the hashes of its pieces: libtorrent takes them only at the start.
@@ -240,12 +250,19 @@ class Torrents:
 
     async def start_over(self, transfer: Transfer) -> None:
         """Remove the torrent and add it again: that ends bans, and calls every neighbour anew."""
-        content = await self.save(transfer)
+        transfer.checked.clear()
+        try:
+            content = await self.save(transfer)
+        except BaseException:
+            transfer.checked.set()
+            raise
         async with transfer.saving:
-            if self.session is None or transfer.handle is None or not transfer.unfinished:
+            handle, transfer.handle = transfer.handle, None
+            if self.session is None or handle is None or not transfer.unfinished:
+                transfer.handle = handle
+                transfer.checked.set()
                 return
-            transfer.checked.clear()
-            self.session.remove_torrent(transfer.handle)
+            self.session.remove_torrent(handle)
             try:
                 await transfer.next(Removed)
                 if transfer.leaving:

@@ -21,10 +21,14 @@ def lack(
     )
 
 
+def pieces_of(own: DeviceId, others: Collection[DeviceId], what: Lack, idle: float) -> range:
+    return next_run(ARTIFACT, own, others, what, idle).pieces
+
+
 def brought(own: DeviceId, others: Collection[DeviceId], what: Lack, idle: float = 0) -> list[int]:
     """Everything that `own` brings, one run after another, if nobody else does anything."""
     claimed = set(what.claimed)
-    while run := next_run(ARTIFACT, own, others, Lack(what.here, what.elsewhere, claimed), idle):
+    while run := pieces_of(own, others, Lack(what.here, what.elsewhere, claimed), idle):
         assert len(run) <= IN_SEGMENT
         claimed.update(run)
     return sorted(claimed - set(what.claimed))
@@ -38,7 +42,7 @@ def test_devices_with_an_uplink_bring_every_piece_once() -> None:
 
 
 def test_a_device_alone_brings_everything_from_the_front() -> None:
-    assert next_run(ARTIFACT, ALICE, (), lack(), 0) == range(IN_SEGMENT)
+    assert pieces_of(ALICE, (), lack(), 0) == range(IN_SEGMENT)
     assert brought(ALICE, (), lack()) == list(range(ARTIFACT.pieces))
 
 
@@ -47,8 +51,8 @@ def test_what_somebody_on_the_floor_has_is_left_to_the_lan() -> None:
 
 
 def test_a_run_ends_where_something_is_there_already() -> None:
-    assert next_run(ARTIFACT, ALICE, (), lack(here=[2]), 0) == range(2)
-    assert next_run(ARTIFACT, ALICE, (), lack(claimed=[0]), 0) == range(1, IN_SEGMENT)
+    assert pieces_of(ALICE, (), lack(here=[2]), 0) == range(2)
+    assert pieces_of(ALICE, (), lack(claimed=[0]), 0) == range(1, IN_SEGMENT)
 
 
 def test_when_one_goes_its_share_falls_to_the_others() -> None:
@@ -59,15 +63,25 @@ def test_when_one_goes_its_share_falls_to_the_others() -> None:
 def test_who_is_done_helps_a_slow_one_from_the_far_end() -> None:
     own = brought(ALICE, [BOB], lack())
     rest = lack(claimed=own)
-    assert not next_run(ARTIFACT, ALICE, [BOB], rest, HELP_AFTER / 2)
-    run = next_run(ARTIFACT, ALICE, [BOB], rest, HELP_AFTER)
+    assert not pieces_of(ALICE, [BOB], rest, HELP_AFTER / 2)
+    run = pieces_of(ALICE, [BOB], rest, HELP_AFTER)
     assert run[-1] == max(set(range(41)) - set(own))
+    assert not next_run(ARTIFACT, ALICE, [BOB], rest, HELP_AFTER).share
+    assert not next_run(ARTIFACT, ALICE, [BOB], rest, HELP_AFTER, patience=9).pieces
+
+
+def test_helpers_of_a_slow_one_bring_different_pieces() -> None:
+    floor = [ALICE, BOB, CAROL]
+    done = [*brought(ALICE, [BOB, CAROL], lack()), *brought(BOB, [ALICE, CAROL], lack())]
+    runs = [pieces_of(own, floor, lack(claimed=done), HELP_AFTER) for own in (ALICE, BOB)]
+    assert not set(runs[0]) & set(runs[1])
 
 
 def test_what_neighbours_have_but_do_not_pass_on_is_brought_in_the_end() -> None:
     everywhere = lack(elsewhere=range(41))
-    assert not next_run(ARTIFACT, ALICE, (), everywhere, DOUBT_AFTER / 2)
-    assert next_run(ARTIFACT, ALICE, (), everywhere, DOUBT_AFTER) == range(IN_SEGMENT)
+    assert not pieces_of(ALICE, (), everywhere, DOUBT_AFTER / 2)
+    assert pieces_of(ALICE, (), everywhere, DOUBT_AFTER) == range(IN_SEGMENT)
+    assert not next_run(ARTIFACT, ALICE, (), everywhere, DOUBT_AFTER).share
 
 
 def test_the_last_piece_is_as_long_as_it_is() -> None:
