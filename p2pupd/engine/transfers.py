@@ -46,7 +46,8 @@ class Source:
 class Transfer:
     """`refused` holds what each source could not deliver, and why; `forgiven` when it may try
     again, where that can help. `broken`: something of this device failed. `supplies`
-    put the pieces of sources into the swarm; `whole` are sources that cannot tell pieces: they are copied whole.
+    put the pieces of sources into the swarm; `whole` are sources that cannot tell pieces: they are
+    copied whole.
     """
 
     release: Release

@@ -135,10 +135,14 @@ class Torrents:
 
         Raises FetchError.
         """
-        transfer.layer = layer
-        if transfer.handle is not None:
-            await transfer.checked.wait()
-            await self.start_over(transfer)
+        transfer.layer, untaught = layer, transfer.handle
+        if untaught is not None:
+            try:
+                await transfer.checked.wait()
+                await self.start_over(transfer)
+            finally:
+                if transfer.handle is untaught:
+                    transfer.layer = None
         if transfer.failure:
             raise transfer.failure
 

@@ -15,7 +15,7 @@ from p2pupd.feeds.peer_client import PeerClient
 from p2pupd.host.layer_files import layer_of_file
 from p2pupd.model.release import Artifact
 from p2pupd.model.setting import Seconds
-from p2pupd.swarm.interface import SwarmPeer
+from p2pupd.swarm.interface import Injected, SwarmPeer
 from p2pupd.swarm.over_http import HttpPieces
 from p2pupd.swarm.settings import SwarmSettings
 from tests.http_swarming import BLOCK_FOR, CLIENT, Shelf, serving
@@ -194,7 +194,29 @@ async def test_a_supply_that_is_cancelled_in_the_middle_leaves_nobody_waiting(
         assert transfer
         await eventually(transfer.checked.is_set)
         supplying = group.create_task(alice.swarm.supply(artifact, alice.directory, layer))
-        while transfer.checked.is_set():
+        while transfer.handle is not None:
             await asyncio.sleep(0)
         supplying.cancel()
         assert await fetching == "stopped"
+
+
+async def test_a_supply_that_is_cancelled_at_once_can_be_done_again(tmp_path: Path) -> None:
+    artifact, content = an_artifact(tmp_path / "seed", MIB)
+    layer = layer_of_file(artifact, tmp_path / "seed")
+    async with member(tmp_path / "a") as alice, asyncio.TaskGroup() as group:
+        fetching = group.create_task(alice.fetch(artifact))
+        transfer = await eventually(lambda: alice.swarm._torrents.get(artifact.pieces_root))
+        assert transfer
+        await eventually(transfer.checked.is_set)
+        supplying = group.create_task(alice.swarm.supply(artifact, alice.directory, layer))
+        while transfer.checked.is_set():
+            await asyncio.sleep(0)
+        supplying.cancel()
+        await asyncio.wait([supplying])
+        await alice.swarm.supply(artifact, alice.directory, layer)
+        size = artifact.piece_length
+        for piece in range(artifact.pieces):
+            part = content[piece * size : (piece + 1) * size]
+            await alice.swarm.inject(artifact, piece, part, Injected.USB)
+        await fetching
+        assert alice.content(artifact) == content

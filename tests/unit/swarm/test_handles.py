@@ -19,5 +19,5 @@ async def test_a_torrent_that_was_removed_tells_nothing(tmp_path: Path) -> None:
     assert handles.met(handle) == []
     session.remove_torrent(handle)
     await eventually(lambda: not handle.is_valid())
-    assert handles.holdings(handle, 4) == Holdings((False,) * 4, (0,) * 4)
+    assert handles.holdings(handle, 4) == Holdings((False,) * 4, (0,) * 4, known=False)
     assert handles.met(handle) == []
