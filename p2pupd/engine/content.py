@@ -269,10 +269,14 @@ class Content:
         if transfer.state is not TransferState.INTERRUPTED:
             transfer.fetching()
 
+        lan = self.counts(transfer.release.artifact).lan
+
         def came(progress: TransferProgress) -> None:
-            more = progress.peers or progress.done > transfer.progress.done
+            nonlocal lan
+            more = progress.counts.lan > lan
             if more and transfer.source not in transfer.supplies:
                 transfer.fetching()
+            lan = progress.counts.lan
             if transfer.state is not TransferState.INTERRUPTED:
                 transfer.progress = progress
             if look():
