@@ -302,7 +302,7 @@ class Content:
                 return False
         finally:
             await self._end_supplies(transfer)
-        await asyncio.to_thread(self._store.verify, artifact)
+        await asyncio.to_thread(self._store.proved, artifact)
         return True
 
     def _begin_supply(self, transfer: Transfer, source: Source, directory: Path) -> None:

@@ -37,7 +37,7 @@ class FactsGathered(Event):
 
 @dataclass(frozen=True, slots=True)
 class Fetched(Event):
-    """The whole artifact is in the store and its SHA-256 is the signed one."""
+    """The whole artifact is in the store, each piece proved by what was signed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,9 @@ class StoreUsage:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One artifact on disk. `verified` is durable: its whole SHA-256 was once computed here."""
+    """One artifact on disk. `verified` is durable: here its whole SHA-256 was once computed, or each
+    of its pieces was proved by the signed pieces root, which is as strong.
+    """
 
     artifact: Artifact
     path: Path
@@ -61,6 +63,13 @@ class Store(Protocol):
         """The encoded piece layer of a verified object, proved; None where there is no such object.
 
         Reads the whole file where it is asked for the first time. Raises HostError or SpaceError.
+        """
+
+    def proved(self, artifact: Artifact) -> Path:
+        """Durably mark a file verified each piece of which the swarm has proved and made durable.
+
+        Does not read it: whoever installs it calls `verify`. Raises FetchError where the file is
+        not as long as signed.
         """
 
     def find(self, sha256: Sha256) -> StoredObject | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from p2pupd.errors import ContentError, SourceGone, SpaceError
+from p2pupd.errors import ContentError, FetchError, SourceGone, SpaceError
 from p2pupd.model.ids import Sha256
 from p2pupd.model.setting import Bytes
 from p2pupd.store.disk import DiskStore
@@ -72,6 +72,26 @@ def test_a_file_of_the_swarm_becomes_verified(reopen: Open) -> None:
     assert store.verify(artifact) == directory
     (stored,) = reopen().objects()
     assert stored.verified
+
+
+def test_a_file_whose_pieces_were_proved_is_verified_without_reading_it(reopen: Open) -> None:
+    content = payload(SIZE)
+    artifact = artifact_of(content)
+    directory = reopen().place(artifact)
+    (directory / artifact.pieces_root).write_bytes(content)
+    assert reopen().proved(artifact) == directory
+    (stored,) = reopen().objects()
+    assert stored.verified
+    assert reopen().verify(artifact) == directory
+
+
+def test_a_file_that_is_too_short_was_not_proved(reopen: Open) -> None:
+    store, artifact = reopen(), artifact_of(payload(SIZE))
+    (store.place(artifact) / artifact.pieces_root).write_bytes(b"short")
+    with pytest.raises(FetchError):
+        store.proved(artifact)
+    (incoming,) = store.objects()
+    assert not incoming.verified
 
 
 @pytest.mark.parametrize("wrong", [payload(SIZE, seed=2), payload(SIZE)[:-1], b"", None])
