@@ -25,8 +25,8 @@ class StoreUsage:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One artifact on disk. `verified` is durable: here its whole SHA-256 was once computed, or each
-    of its pieces was proved by the signed pieces root, which is as strong.
+    """One artifact on disk. `verified` is durable: its whole SHA-256 was once computed here, or
+    each of its pieces was proved by the signed pieces root, which is as strong.
     """
 
     artifact: Artifact
