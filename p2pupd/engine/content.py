@@ -282,18 +282,9 @@ class Content:
             if look():
                 transfer.changed.fire()
 
-        artifact = transfer.release.artifact
-
-        def look() -> bool:
-            usable = self._usable(transfer)
-            for source in usable:
-                self._begin_supply(transfer, source, directory)
-            left = artifact.length - transfer.progress.done
-            slow = transfer.progress.rate * SOON < left
-            copy = slow and any(each.name in transfer.whole for each in usable)
-            return copy or transfer.broken is not None
-
+        look = partial(self._look, transfer, directory)
         look()
+        artifact = transfer.release.artifact
         fetch = self._swarm.fetch(artifact, directory, came)
         try:
             if not await unless(look, transfer.changed, fetch):
@@ -304,6 +295,16 @@ class Content:
             await self._end_supplies(transfer)
         await asyncio.to_thread(self._store.proved, artifact)
         return True
+
+    def _look(self, transfer: Transfer, directory: Path) -> bool:
+        """Let every source supply that can; whether to stop, to copy one whole or to fail."""
+        usable = self._usable(transfer)
+        for source in usable:
+            self._begin_supply(transfer, source, directory)
+        left = transfer.release.artifact.length - transfer.progress.done
+        slow = transfer.progress.rate * SOON < left
+        copy = slow and any(each.name in transfer.whole for each in usable)
+        return copy or transfer.broken is not None
 
     def _begin_supply(self, transfer: Transfer, source: Source, directory: Path) -> None:
         if source.name not in transfer.supplies and source.name not in transfer.whole:
