@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from p2pupd.core.allowance import Allowance
 from p2pupd.core.piece_layer import PieceLayer
 from p2pupd.model.ids import DeviceId
-from p2pupd.swarm.interface import SwarmPeer
+from p2pupd.swarm.interface import Injected, SwarmPeer
 from p2pupd.swarm.mesh import MOST_REQUESTS, request_queue
 from p2pupd.swarm.session import LibtorrentSwarm
 from p2pupd.swarm.settings import SwarmSettings
-from tests.contents import artifact_of, layer_of, payload
-from tests.support import eventually_async
-from tests.swarming import an_address, introduce, member
+from p2pupd.swarm.torrents import WORTH_WRITING
+from tests.contents import PIECE, artifact_of, layer_of, payload
+from tests.support import eventually, eventually_async
+from tests.swarming import an_address, an_artifact, introduce, member
 
 CONTENT = payload(1 << 20)
 ARTIFACT = artifact_of(CONTENT)
@@ -99,3 +101,34 @@ async def test_every_neighbour_with_an_uplink_is_called_beyond_the_degree(tmp_pa
         transfer = alice.swarm._torrents.get(ARTIFACT.pieces_root)
         assert transfer
         assert transfer.called == {nobody.host, bob.peer.host, dave.peer.host}
+
+
+async def test_a_layer_that_comes_while_the_disk_is_looked_at_is_not_lost(tmp_path: Path) -> None:
+    layer = PieceLayer.proved(ARTIFACT, layer_of(CONTENT))
+    async with member(tmp_path / "a") as alice, asyncio.TaskGroup() as group:
+        fetching = group.create_task(alice.fetch(ARTIFACT))
+        while (transfer := alice.swarm._torrents.get(ARTIFACT.pieces_root)) is None:
+            await asyncio.sleep(0)
+        assert transfer.handle is None
+        await alice.swarm.supply(ARTIFACT, alice.directory, layer)
+        for piece in range(ARTIFACT.pieces):
+            part = CONTENT[piece * PIECE : (piece + 1) * PIECE]
+            await alice.swarm.inject(ARTIFACT, piece, part, Injected.USB)
+        await fetching
+        assert alice.content(ARTIFACT) == CONTENT
+
+
+async def test_what_has_come_goes_to_the_disk_while_the_rest_still_comes(tmp_path: Path) -> None:
+    async with member(tmp_path / "a") as alice, member(tmp_path / "s", seed=True) as seed:
+        artifact, _ = an_artifact(seed.directory, 4 * WORTH_WRITING)
+        await seed.swarm.share(artifact, seed.directory)
+        seed.swarm.limit(Allowance(upload=2 * WORTH_WRITING))
+        introduce(alice, seed)
+        async with asyncio.TaskGroup() as group:
+            fetching = group.create_task(alice.fetch(artifact))
+            transfer = await eventually(lambda: alice.swarm._torrents.get(artifact.pieces_root))
+            assert transfer
+            await eventually(lambda: transfer.written >= WORTH_WRITING)
+            assert not fetching.done()
+            assert transfer.written < artifact.length
+            seed.swarm.limit(Allowance())
