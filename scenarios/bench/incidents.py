@@ -102,6 +102,9 @@ async def _killed(course: Course, floor: Floor, seeds: list[Device], at: float |
     plug_in(course, floor)
     accepted = (await until(lambda: moments(floor.seed, ACCEPTED), NEWS_SECONDS))[-1]
     sent = await _until_sent(course, floor, seeds, spread, at)
+    if sent is None:
+        total = _images(_sent(floor.net, seeds, course.size))
+        return f"{course.plan.title}: all were complete with {total} on the wire"
     already = sum(said(each, COMPLETE) for each in floor.devices)
     await floor.seed.stop(signal.SIGKILL)
     killed = time.time() - accepted
@@ -124,9 +127,11 @@ async def _killed(course: Course, floor: Floor, seeds: list[Device], at: float |
 
 async def _until_sent(
     course: Course, floor: Floor, seeds: list[Device], spread: Spread, at: float | None
-) -> list[float]:
+) -> list[float] | None:
     """Wait until the seeds have sent so much, or every piece is on some device's disk; what each
-    seed had put on the wire by then. Before one copy is on the wire there is nothing to look for.
+    seed had put on the wire by then, or None where every device was complete before.
+
+    Before one copy is on the wire there is nothing to look for.
     """
     deadline = time.monotonic() + course.patience
     while True:
@@ -135,7 +140,9 @@ async def _until_sent(
             return sent
         if at is None and sum(sent) >= 1 and await asyncio.to_thread(spread.look) == 1:
             return sent
-        if time.monotonic() > deadline or all(said(each, COMPLETE) for each in floor.devices):
+        if all(said(each, COMPLETE) for each in floor.devices):
+            return None
+        if time.monotonic() > deadline:
             raise BenchError(f"the seeds sent only {_images(sent)} in all")
         await asyncio.sleep(LOOK_SECONDS)
 
