@@ -56,3 +56,8 @@ def files_of(device: Device, size: int) -> list[Path]:
     """What lies in its store and is as long as the image: complete, or on its way."""
     found = (device.directory / "store").glob("*/*")
     return [each for each in found if each.is_file() and each.stat().st_size == size]
+
+
+def has(device: Device, image: bytes) -> bool:
+    """Whether the whole image is in its store."""
+    return any(each.read_bytes() == image for each in files_of(device, len(image)))

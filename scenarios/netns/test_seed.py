@@ -12,7 +12,7 @@ from p2pupd.demo.device import Device
 from scenarios.lib.fleet import WAITS, Fleet, all_reach, fleet, knows, powered, until
 from scenarios.lib.net import Net, network
 from scenarios.lib.office import Office
-from scenarios.lib.spread import Spread
+from scenarios.lib.spread import Spread, has
 from tests.support import needs_root
 
 MIB = 1 << 20
@@ -45,12 +45,7 @@ class Floor:
     async def complete(self) -> None:
         """Every device has the whole image."""
         await all_reach(self.devices, "waiting", within=30)
-        assert all(_has(each, self.image) for each in self.devices)
-
-
-def _has(device: Device, image: bytes) -> bool:
-    paths = (device.directory / "store").glob("*/*")
-    return any(each.read_bytes() == image for each in paths if each.stat().st_size == len(image))
+        assert all(has(each, self.image) for each in self.devices)
 
 
 @asynccontextmanager
@@ -115,5 +110,5 @@ async def test_a_device_that_comes_late_gets_its_image_from_the_floor(tmp_path: 
         async with powered([late]):
             await all_reach([late], "waiting", within=30)
         (after,) = this.sent()
-        assert _has(late, this.image)
+        assert has(late, this.image)
         assert after - before < 0.35

@@ -12,6 +12,7 @@ from p2pupd.demo.device import Device
 from scenarios.lib.fleet import WAITS, all_reach, bytes_of, fleet, knows, powered, until
 from scenarios.lib.net import Host, Net, network
 from scenarios.lib.office import Office
+from scenarios.lib.spread import has
 from tests.serving import served
 from tests.support import needs_root
 
@@ -74,12 +75,6 @@ async def site(tmp_path: Path, mortal: int = 0) -> AsyncIterator[Site]:
 async def _informed(device: Device) -> bool:
     status = await device.status()
     return bool(status and status["manifest"])
-
-
-def has(device: Device, image: bytes) -> bool:
-    """Whether the image is in its store."""
-    paths = (device.directory / "store").glob("*/*")
-    return any(each.read_bytes() == image for each in paths if each.stat().st_size == len(image))
 
 
 @needs_root
