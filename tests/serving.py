@@ -32,10 +32,12 @@ class Served:
 
 
 @contextmanager
-def served(repository: Path, listen: str = "127.0.0.1:0") -> Iterator[Served]:
-    """`p2pupd repo serve` runs in the block."""
+def served(
+    repository: Path, listen: str = "127.0.0.1:0", prefix: tuple[str, ...] = ()
+) -> Iterator[Served]:
+    """`p2pupd repo serve` runs in the block, `prefix` before its command line."""
     log = repository.with_name(f"{repository.name}-{time.monotonic_ns()}.log")
-    command = [sys.executable, "-m", "p2pupd", "repo", "serve", "--listen", listen]
+    command = [*prefix, sys.executable, "-m", "p2pupd", "repo", "serve", "--listen", listen]
     with open(log, "wb") as output:
         process = subprocess.Popen(
             [*command, "--repo", str(repository)],

@@ -219,6 +219,7 @@ class Content:
             self._note("source.refused", **fields)
         else:
             return True
+        transfer.supplies.pop(source.name, None)
         return False
 
     def _gone(self, transfer: Transfer, source: Source, detail: str) -> None:
@@ -346,7 +347,15 @@ class Content:
 
 def content_of(parts: Parts, tasks: Tasks, note: Note) -> Content:
     """The content of the device that these are the parts of."""
-    return Content(parts.store, parts.swarm, tasks, note, own=parts.device, uplinks=parts.uplinks)
+    return Content(
+        parts.store,
+        parts.swarm,
+        tasks,
+        note,
+        own=parts.device,
+        uplinks=parts.uplinks,
+        moves=parts.moves,
+    )
 
 
 class _Use:

@@ -87,7 +87,6 @@ class Transfer:
         for source in [each for each, when in self.forgiven.items() if when <= now]:
             del self.forgiven[source]
             self.refused.pop(source, None)
-            self.supplies.pop(source, None)
 
     def forget(self, source: str) -> None:
         """A source came or left: what was known about it counts no more."""

@@ -66,14 +66,17 @@ def early(**said: Any) -> None:
 
 @bench.command(epilog="Example: python -m scenarios.bench kill --at 0.5 --spare")
 @plan_options(devices=8, rate=50, size="32M")
-@click.option("--at", type=click.FloatRange(0), default=1.05, show_default=True, help="Images.")
+@click.option("--at", type=click.FloatRange(0), help="Images on the wire.")
 @click.option("--spare", is_flag=True, help="A second seed has the stick too.")
-def kill(*, at: float, spare: bool, **said: Any) -> None:
-    """Kill the seed (SIGKILL) when the seeds have put so many images on the wire in all.
+def kill(*, at: float | None, spare: bool, **said: Any) -> None:
+    """Kill the seed (SIGKILL) when every piece is on the disk of one device at least, or when the
+    seeds have put so many images on the wire in all (--at).
 
     Headers are 5 % of what is on the wire.
     """
-    click.echo(measure(incidents.kill(Plan(**said), at, spare=spare)))
+    plan = Plan(**said)
+    for number in range(1, plan.rounds + 1):
+        click.echo(f"{number}/{plan.rounds} {measure(incidents.kill(plan, at, spare=spare))}")
 
 
 @bench.command(epilog="Example: python -m scenarios.bench late")

@@ -36,10 +36,14 @@ from scenarios.bench.product import (
 )
 from scenarios.lib.fleet import fleet, powered, until
 from scenarios.lib.net import Net
+from scenarios.lib.spread import Spread
 
 WATCHED: Final = 3
-LOOK_SECONDS: Final = 0.05
+LOOK_SECONDS: Final = 0.02
 NEWS_SECONDS: Final = 60
+POLL_SECONDS: Final = 0.5
+STANDSTILL_SECONDS: Final = 15
+"""Without a new byte on any device: then the seed took something with it."""
 SMALL: Final = 64 * 1024
 
 
@@ -75,7 +79,7 @@ async def early(plan: Plan) -> str:
     return f"{plan.title}: seen to send, for the first time, with {told} of the image"
 
 
-async def kill(plan: Plan, at: float, *, spare: bool) -> str:
+async def kill(plan: Plan, at: float | None, *, spare: bool) -> str:
     """What becomes of a floor whose seed dies."""
     async with prepared(plan) as course:
         with switched(course, others=int(spare)) as net:
@@ -91,16 +95,16 @@ async def kill(plan: Plan, at: float, *, spare: bool) -> str:
                     return await _killed(course, floor, seeds, at)
 
 
-async def _killed(course: Course, floor: Floor, seeds: list[Device], at: float) -> str:
+async def _killed(course: Course, floor: Floor, seeds: list[Device], at: float | None) -> str:
     await acquainted([*seeds, *floor.devices])
     await quiet(course.plan.settle)
+    spread = Spread(await asyncio.to_thread(course.image.read_bytes), floor.devices)
     plug_in(course, floor)
     accepted = (await until(lambda: moments(floor.seed, ACCEPTED), NEWS_SECONDS))[-1]
-    deadline = time.monotonic() + course.patience
-    while sum(sent := _sent(floor.net, seeds, course.size)) < at:
-        if time.monotonic() > deadline or all(said(each, COMPLETE) for each in floor.devices):
-            raise BenchError(f"the seeds sent only {sum(sent):.2f} images in all")
-        await asyncio.sleep(LOOK_SECONDS)
+    sent = await _until_sent(course, floor, seeds, spread, at)
+    if sent is None:
+        total = _images(_sent(floor.net, seeds, course.size))
+        return f"{course.plan.title}: all were complete with {total} on the wire"
     already = sum(said(each, COMPLETE) for each in floor.devices)
     await floor.seed.stop(signal.SIGKILL)
     killed = time.time() - accepted
@@ -108,30 +112,60 @@ async def _killed(course: Course, floor: Floor, seeds: list[Device], at: float) 
         f"{course.plan.title}: seed killed after {killed:.2f} s, when {_images(sent)} were on the "
         f"wire and {already} devices complete"
     )
-    record = {"what": "kill", "at": at, "sent": sent, "killed": killed, "last": None}
+    record = {"what": "kill", "at": at, "sent": sent, "killed": killed}
     try:
-        await all_complete(floor.devices, course.patience)
+        await _completed(course, floor, spread)
     except BenchError as error:
-        report.write(course.plan, record)
-        most = max([await _share(each, course.size) for each in floor.devices])
-        raise BenchError(f"{told}; {error}; {most:.1%} is all that is left") from error
+        report.write(course.plan, record | {"last": None, "share": spread.share})
+        return f"{told}; {error}"
     verify(course, floor.devices)
     last = max([(await moments(each, COMPLETE))[-1] for each in floor.devices]) - accepted
-    report.write(course.plan, record | {"last": last})
+    report.write(course.plan, record | {"last": last, "share": 1})
     limit = "" if course.limit is None else f" = {last / course.limit:.2f} x size / rate"
     return f"{told}; all complete after {last:.2f} s{limit}"
+
+
+async def _until_sent(
+    course: Course, floor: Floor, seeds: list[Device], spread: Spread, at: float | None
+) -> list[float] | None:
+    """Wait until the seeds have sent so much, or every piece is on some device's disk; what each
+    seed had put on the wire by then, or None where every device was complete before.
+
+    Before one copy is on the wire there is nothing to look for.
+    """
+    deadline = time.monotonic() + course.patience
+    while True:
+        sent = _sent(floor.net, seeds, course.size)
+        if at is not None and sum(sent) >= at:
+            return sent
+        if at is None and sum(sent) >= 1 and await asyncio.to_thread(spread.look) == 1:
+            return sent
+        if all(said(each, COMPLETE) for each in floor.devices):
+            return None
+        if time.monotonic() > deadline:
+            raise BenchError(f"the seeds sent only {_images(sent)} in all")
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _completed(course: Course, floor: Floor, spread: Spread) -> None:
+    """Wait for every device. Raises BenchError when nothing more comes to any of them."""
+    deadline = time.monotonic() + course.patience
+    stood = (0.0, time.monotonic())
+    while not all(said(each, COMPLETE) for each in floor.devices):
+        status = [await each.status() for each in floor.devices]
+        done = sum(e["done"] for each in status if each for e in each["transfers"])
+        now = time.monotonic()
+        stood = stood if done == stood[0] else (done, now)
+        if now > min(deadline, stood[1] + STANDSTILL_SECONDS):
+            share = await asyncio.to_thread(spread.look)
+            raise BenchError(f"not complete: {share:.2%} of the image is all that is left")
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def _sent(net: Net, seeds: list[Device], size: int) -> list[float]:
     """What each seed has put on the wire, in images."""
     carried = net.carried()
     return [carried[each.address][0] / size for each in seeds]
-
-
-async def _share(device: Device, size: int) -> float:
-    """How much of the image it has."""
-    status = await device.status()
-    return status["transfers"][-1]["done"] / size if status and status["transfers"] else 0.0
 
 
 def _images(sent: list[float]) -> str:

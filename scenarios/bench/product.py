@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from p2pupd.demo.device import Device
@@ -16,6 +15,7 @@ from scenarios.bench.course import BenchError, Course, Result, blank, digest_of,
 from scenarios.bench.machine import quiet
 from scenarios.lib.fleet import Fleet, events, fleet, powered, until
 from scenarios.lib.net import Net
+from scenarios.lib.spread import files_of
 
 ACCEPTED: Final = "manifest.accepted"
 COMPLETE: Final = "transfer.complete"
@@ -181,10 +181,5 @@ async def transferred(device: Device) -> dict[str, int]:
 def verify(course: Course, devices: Iterable[Device]) -> None:
     """Every device's store has the image's bytes."""
     for each in devices:
-        if course.digest not in {digest_of(path) for path in _stored(each, course.size)}:
+        if course.digest not in {digest_of(path) for path in files_of(each, course.size)}:
             raise BenchError(f"p2pupd: {each.name} has other bytes than the release")
-
-
-def _stored(device: Device, size: int) -> list[Path]:
-    files = (device.directory / "store").rglob("*")
-    return [each for each in files if each.is_file() and each.stat().st_size == size]

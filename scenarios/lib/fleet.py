@@ -21,6 +21,9 @@ T = TypeVar("T")
 Json = dict[str, Any]
 PASS = "--no-passphrase"
 LOG_LINES = 60
+NOTHING = dict.fromkeys(("lan", "uplink", "usb", "reuse", "sent", "received", "wasted"), 0)
+WAITS: dict[str, Json] = {"device": {"consent": True}}
+"""Settings of a device that has its release when it comes to `waiting`, and does not restart."""
 
 
 class Publisher:
@@ -163,6 +166,20 @@ async def until(condition: Callable[[], Awaitable[T]], within: float, what: str 
     return value
 
 
+async def steady(read: Callable[[], Awaitable[int]], seconds: float, within: float) -> int:
+    """What `read` says once it has said the same for so many seconds; fails after `within`."""
+    seen: list[tuple[float, int]] = []
+
+    async def stands() -> bool:
+        seen.append((time.monotonic(), await read()))
+        while seen[-1][1] != seen[0][1]:
+            del seen[0]
+        return seen[-1][0] - seen[0][0] > seconds
+
+    await until(stands, within, "nothing changes any more")
+    return seen[-1][1]
+
+
 async def phases(devices: Iterable[Device]) -> list[str]:
     """Where each device's deployment stands."""
     return [phase_of(await each.status()) for each in devices]
@@ -188,6 +205,14 @@ async def knows(device: Device, neighbours: int, within: float = 30) -> None:
         return status is not None and int(status["neighbours"]) >= neighbours
 
     await until(enough, within, f"{device.name} knows {neighbours} neighbours")
+
+
+async def bytes_of(device: Device) -> Json:
+    """The byte counts of its newest transfer; all 0 before there is one."""
+    status = await device.status()
+    transfers = status["transfers"] if status else []
+    counts: Json = transfers[-1]["bytes"] if transfers else NOTHING
+    return counts
 
 
 async def events(device: Device) -> list[Json]:

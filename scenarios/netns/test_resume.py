@@ -1,14 +1,13 @@
 """Transfers that are cut short on a slow network go on where they were."""
 
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
 from p2pupd.core.merkle import piece_length_for
 from p2pupd.demo.device import Device
-from scenarios.lib.fleet import all_reach, events, fleet, knows, on, powered, until
+from scenarios.lib.fleet import all_reach, events, fleet, knows, on, powered, steady, until
 from scenarios.lib.net import network
 from scenarios.lib.office import Office
 from tests.support import needs_root
@@ -39,19 +38,6 @@ async def _half_way(device: Device) -> int:
     done = await until(reached, 40, f"{device.name} has fetched half")
     assert done < SIZE * 0.8
     return done
-
-
-async def _standstill(device: Device) -> int:
-    """Wait until nothing comes any more; how much has come."""
-    seen: list[tuple[float, int]] = []
-
-    async def reached() -> int:
-        seen.append((time.monotonic(), await _fetched(device)))
-        while seen[-1][1] != seen[0][1]:
-            del seen[0]
-        return seen[-1][1] if seen[-1][0] - seen[0][0] > 1 else 0
-
-    return await until(reached, 20, f"{device.name} gets nothing")
 
 
 @needs_root
@@ -94,7 +80,7 @@ async def test_a_seed_that_was_unplugged_is_used_again_when_it_is_back(tmp_path:
                 await _half_way(device)
                 net.unplug(host)
 
-                assert await _standstill(device) < SIZE
+                assert 0 < await steady(lambda: _fetched(device), 1, within=20) < SIZE
                 net.plug(host)
                 await all_reach([device], "confirmed", within=60)
                 again = (await device.received())["lan"] - SIZE

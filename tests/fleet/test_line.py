@@ -14,8 +14,20 @@ from p2pupd.api.control_client import RemoteError
 from p2pupd.core.windows import DAYS
 from p2pupd.demo.device import Device
 from p2pupd.errors import UsageError
-from scenarios.lib.fleet import Json, all_reach, fleet, knows, on, powered, until
+from scenarios.lib.fleet import (
+    WAITS,
+    Json,
+    all_reach,
+    bytes_of,
+    fleet,
+    knows,
+    on,
+    powered,
+    steady,
+    until,
+)
 from scenarios.lib.office import Office
+from tests.serving import served
 
 MIB = 1 << 20
 SIZE = 16 * MIB
@@ -109,6 +121,54 @@ async def test_a_pause_stops_a_fetch_in_mid_transfer(office: Office, tmp_path: P
             await all_reach([device], "confirmed", within=30)
 
 
+async def test_a_window_that_closes_stops_a_fetch_and_one_that_opens_lets_it_go_on(
+    office: Office, tmp_path: Path
+) -> None:
+    async with fetching(office, tmp_path) as (seed, device, _):
+        _reconfigure(device, limits={"windows": [f"{_far_day()} 22:00-05:00"]})
+        assert "applied: limits.windows" in await on(device, "reload")
+        assert MIB // 2 < await steady(lambda: _lan(device), 1.5, within=10) < SIZE // 2
+        boots = device.boots
+        _reconfigure(seed, limits={"upload": 0})
+        await on(seed, "reload")
+        _reconfigure(device, limits={"windows": []})
+        assert device.boots == boots
+        await on(device, "reload")
+        await all_reach([device], "confirmed", within=30)
+
+
+def _far_day() -> str:
+    """A day of the week that is neither today nor near."""
+    return DAYS[(time.localtime().tm_wday + 3) % 7]
+
+
+async def test_a_pause_stops_an_uplink_too_and_its_rate_changes_without_a_restart(
+    office: Office,
+) -> None:
+    with served(office.directory) as server:
+        uplink: Json = {"url": server.url, "interval": 1, "rate": "1M"}
+        async with fleet(None, office.anchor) as floor:
+            device = floor.device("device", settings=WAITS | {"uplink": uplink})
+
+            async def brought() -> int:
+                return int((await bytes_of(device))["uplink"])
+
+            async def some() -> bool:
+                return await brought() > MIB
+
+            async with powered([device]):
+                await until(some, 30, "the uplink brings something")
+                await on(device, "pause")
+                assert MIB < await steady(brought, 2.5, within=20) < SIZE // 2
+                asked = [each for each in server.requests() if "/targets/" in each]
+                _reconfigure(device, uplink=uplink | {"rate": 0})
+                assert "applied: uplink.rate" in await on(device, "reload")
+                await on(device, "resume")
+                await all_reach([device], "waiting", within=15)
+                assert device.boots == 1
+                assert len(asked) < len([e for e in server.requests() if "/targets/" in e])
+
+
 async def _limits(device: Device, key: str, value: object) -> bool:
     status = await device.status()
     return status is not None and status["limits"][key] == value
@@ -142,8 +202,7 @@ async def test_a_reload_tells_every_mistake_and_what_needs_a_restart(office: Off
 async def test_a_hangup_reloads(office: Office) -> None:
     async with alone(office) as device:
         assert device.process is not None
-        far = DAYS[(time.localtime().tm_wday + 3) % 7]
-        _reconfigure(device, limits={"windows": [f"{far} 22:00-05:00"]})
+        _reconfigure(device, limits={"windows": [f"{_far_day()} 22:00-05:00"]})
         os.kill(device.process.pid, signal.SIGHUP)
         await until(lambda: _limits(device, "reason", "outside-windows"), 10, "windows count")
         assert "outside of transfer windows until" in await on(device, "status")

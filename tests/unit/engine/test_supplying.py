@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 from p2pupd.core.piece_layer import PieceLayer
-from p2pupd.engine.supplying import RemoteFile, Supplier
-from p2pupd.errors import ContentError, SourceGone
+from p2pupd.engine.supplying import CLAIMED_FOR, NotTheSource, RemoteFile, Supplier, _Claims
+from p2pupd.errors import ContentError, FetchError, SourceGone
 from p2pupd.model.device import ByteCounts
 from p2pupd.model.ids import DeviceId
-from p2pupd.model.release import Release
-from p2pupd.swarm.interface import Injected
+from p2pupd.model.release import Artifact, Release
+from p2pupd.swarm.interface import Holdings, Injected
+from p2pupd.swarm.session import LibtorrentSwarm
 from tests.builders import a_release
 from tests.contents import PIECE, artifact_of, layer_of
+from tests.support import eventually
 from tests.swarming import introduce, member
 
 CONTENT = bytes(range(256)) * (64 * 400) + b"the end"
@@ -126,3 +128,78 @@ async def test_a_target_far_away_reads_like_a_file() -> None:
         await asyncio.to_thread(lambda: (file.seek(-7, io.SEEK_END), file.read())[1]) == b"the end"
     )
     assert max(count for _, count in far.asked) <= 1 << 20
+
+
+@dataclass
+class Lossy:
+    """The real swarm behind it, but each of the pieces `lost` does not arrive the first time."""
+
+    swarm: LibtorrentSwarm
+    lost: set[int]
+
+    async def holdings(self, artifact: Artifact) -> Holdings:
+        return await self.swarm.holdings(artifact)
+
+    async def inject(self, artifact: Artifact, piece: int, content: bytes, by: Injected) -> None:
+        if piece in self.lost:
+            self.lost.remove(piece)
+        else:
+            await self.swarm.inject(artifact, piece, content, by)
+
+
+async def test_a_piece_of_a_stick_that_did_not_stay_is_read_once_more(tmp_path: Path) -> None:
+    release, layer = a_supplied_release()
+    artifact = release.artifact
+    async with member(tmp_path / "a") as alice:
+        await alice.swarm.supply(artifact, alice.directory, layer)
+        lossy = Lossy(alice.swarm, {0, 200, artifact.pieces - 1})
+        await supplier(lossy).from_stick(release, layer, lambda _: io.BytesIO(CONTENT))
+        assert all((await alice.swarm.holdings(artifact)).here)
+        await eventually(lambda: alice.swarm.counts(artifact).usb == len(CONTENT))
+
+
+async def test_what_an_uplink_brought_counts_as_under_way_for_a_while(tmp_path: Path) -> None:
+    claims, loop = _Claims(), asyncio.get_running_loop()
+    with claims.of(range(3, 5)):
+        assert claims.now(loop.time() + 1e6) == {3, 4}
+    assert claims.now(loop.time() + 0.9 * CLAIMED_FOR) == {3, 4}
+    assert claims.now(loop.time() + CLAIMED_FOR) == set()
+
+
+async def test_an_uplink_is_asked_for_nothing_while_payload_may_not_move(tmp_path: Path) -> None:
+    release, layer = a_supplied_release()
+    artifact, far = release.artifact, FarAway()
+    asked: list[str] = []
+    stopped = True
+
+    def moves(root: str) -> bool:
+        asked.append(root)
+        return not stopped
+
+    async with member(tmp_path / "a") as alice, asyncio.TaskGroup() as group:
+        await alice.swarm.supply(artifact, alice.directory, layer)
+        work = Supplier(alice.swarm, DeviceId("alice"), lambda: (), moves)
+        bringing = group.create_task(work.from_uplink(release, layer, far))
+        await eventually(lambda: len(asked) >= 6)
+        assert set(asked) == {artifact.pieces_root}
+        assert far.asked == []
+        stopped = False
+        await bringing
+        assert sum(count for _, count in far.asked) == len(CONTENT)
+
+
+async def test_a_swarm_that_takes_nothing_more_is_no_fault_of_the_source(tmp_path: Path) -> None:
+    release, layer = a_supplied_release()
+
+    class Dropping(FarAway):
+        async def read(self, release: Release, start: int, count: int) -> bytes:
+            await alice.swarm.drop(release.artifact)
+            return await super().read(release, start, count)
+
+    async with member(tmp_path / "a") as alice:
+        with pytest.raises(NotTheSource, match="not supplied any more") as caught:
+            await supplier(alice.swarm).from_stick(release, layer, lambda _: io.BytesIO(CONTENT))
+        assert isinstance(caught.value.error, FetchError)
+        await alice.swarm.supply(release.artifact, alice.directory, layer)
+        with pytest.raises(NotTheSource, match="not supplied any more"):
+            await supplier(alice.swarm).from_uplink(release, layer, Dropping())
