@@ -33,6 +33,8 @@ WriteStick = Callable[
 """Writes a stick: path, bundle, (release, file) pairs, progress in bytes; blocks."""
 
 PROGRESS_SECONDS: Final = 0.2
+ALIVE: Final[Json] = {}
+"""A line that says only that the work goes on: whoever follows it gives up when none comes."""
 CARRIES_ONLY: Final = frozenset({"no-component", "no-release"})
 
 
@@ -161,20 +163,19 @@ class Operations:
         try:
             offer = await asyncio.to_thread(self._read_path, path)
         except UpdateError as error:
-            self._engine.source_refused(f"import:{path}", error)
+            fields = {"reason": error.reason, "detail": str(error)}
+            self._engine.note("source.refused", source=f"import:{path}", **fields)
             raise
         ticket = self._engine.offer(offer)
-        believed = True
         try:
             while not ticket.done.done():
                 await asyncio.wait([ticket.done], timeout=PROGRESS_SECONDS)
+                yield ALIVE
                 for each in self._engine.content.transfers():
                     if each.source == offer.source:
                         yield _progress(each.release, each.progress.done)
-            believed = ticket.done.result().manifest is not None
         finally:
-            if believed:
-                self._engine.source_gone(offer.source)
+            self._engine.source_gone(offer.source)
         yield {"result": self._verdict(ticket.done.result())}
 
     def _verdict(self, outcome: OfferOutcome) -> Json:

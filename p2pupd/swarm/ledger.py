@@ -70,9 +70,9 @@ class Ledger:
             self._marks[piece] = CODES[source]
             self._count(piece, CODES[source], 1)
 
-    def mark_from(self, first: int, source: Injected) -> None:
-        """All pieces from `first` on come from there, whoever had them before."""
-        for piece in range(first, len(self._marks)):
+    def take_over(self, pieces: range, source: Injected) -> None:
+        """These come from there, whoever had them before."""
+        for piece in pieces:
             self._clear(piece)
             self.mark(piece, source)
 

@@ -68,11 +68,11 @@ def test_pieces_are_noted_ahead_and_count_when_they_have_come(tmp_path: Path) ->
     assert kept(tmp_path, book).sums == {Injected.USB: PIECE, Injected.UPLINK: 2 * PIECE}
 
 
-def test_a_copy_of_the_rest_takes_its_place(tmp_path: Path) -> None:
+def test_a_copy_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
     book = Ledger(ARTIFACT)
     book.mark(0, Injected.UPLINK)
     book.mark(9, Injected.UPLINK)
-    book.mark_from(8, Injected.USB)
+    book.take_over(range(8, 11), Injected.USB)
     assert book.sums == {Injected.UPLINK: PIECE, Injected.USB: 2 * PIECE + 5}
     again = kept(tmp_path, book)
     again.confirm(ALL)
