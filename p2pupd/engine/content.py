@@ -243,8 +243,8 @@ class Content:
 
         opener = partial(_opened, source, transfer.release, loop)
         kind = Injected.USB if source.open_content else Injected.UPLINK
-        copying = partial(copy_whole, self._store, artifact, directory, kind, opener, copied)
-        await asyncio.to_thread(copying)
+        copying = partial(copy_whole, self._store, artifact, directory, kind)
+        await asyncio.to_thread(copying, opened=opener, progress=copied)
         self._note("source.copied", source=source.name, release=transfer.release.label)
 
     async def _from_swarm(self, transfer: Transfer, directory: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -142,9 +143,12 @@ class Operations:
 
     async def pause(self, seconds: float | None) -> str:
         """Stop payload for so long, or until `resume`."""
-        await self._line.pause(seconds)
+        until = await self._line.pause(seconds)
         self._engine.note("operator.paused", seconds="" if seconds is None else f"{seconds:g}")
-        return "payload is paused; `p2pupd resume` ends it"
+        if until is None:
+            return "payload is paused; `p2pupd resume` ends it"
+        when = time.strftime("%a %d %b %H:%M:%S", time.localtime(until))
+        return f"payload is paused until {when}; `p2pupd resume` ends it before"
 
     async def resume(self) -> str:
         """End the operator's pause."""

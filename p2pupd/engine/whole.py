@@ -24,6 +24,7 @@ def copy_whole(
     artifact: Artifact,
     directory: Path,
     source: Injected,
+    *,
     opened: Callable[[], BinaryIO],
     progress: CopyProgress,
 ) -> None:

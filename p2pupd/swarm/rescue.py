@@ -22,8 +22,9 @@ log = logging.getLogger(__name__)
 
 
 class _Run:
-    """One transfer that is being helped. `missing` are pieces to bring, in order and quick to strike
-    out; `recent` those that were put since the last look."""
+    """One transfer that is being helped. `missing` are pieces to bring, in order; `recent` those
+    that were put since the last look.
+    """
 
     def __init__(self, transfer: Transfer) -> None:
         self.transfer = transfer

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from p2pupd.cli.app import run
 from p2pupd.demo.device import Device
 from scenarios.lib.fleet import Json, all_reach, fleet, on, powered, until
 from scenarios.lib.office import Office
@@ -111,23 +112,25 @@ async def test_what_a_damaged_stick_brought_stays_its_own_after_a_power_cut(
 async def test_a_power_cut_in_the_middle_of_a_stick_changes_no_account(
     office: Office, tmp_path: Path, layer: bool, backend: str
 ) -> None:
-    async with alone(office, swarm={"backend": backend}) as device:
+    consent: Json = {"consent": True}
+    async with alone(office, swarm={"backend": backend}, device=consent) as device:
         good = stick(office, tmp_path / "good", layer=layer, good=True)
         boots = device.boots
         payload = device.directory / "store"
-        typed = asyncio.create_task(on(device, "import", good, expect=5))
 
         async def half() -> bool:
             sizes = (each.stat().st_blocks * 512 for each in payload.glob("*/*"))
             return max(sizes, default=0) > SIZE // 4
 
-        await until(half, 20, "a part of it is there")
-        await device.stop(signal.SIGKILL)
-        await asyncio.wait([typed])
+        async with asyncio.TaskGroup() as group:
+            group.create_task(on(device, "import", good, expect=5))
+            await until(half, 20, "a part of it is there")
+            await device.stop(signal.SIGKILL)
 
         async def back() -> bool:
             return device.boots > boots and await device.status() is not None
 
         await until(back, 20, "it is back")
-        await on(device, "import", good)
+        await asyncio.to_thread(run, ["import", good, "--config", str(device.config_file)])
+        await on(device, "approve", "1")
         await is_whole(device)

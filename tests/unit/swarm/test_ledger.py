@@ -61,7 +61,7 @@ def test_pieces_are_noted_ahead_and_count_when_they_have_come(tmp_path: Path) ->
     book.expect(0, Injected.USB, [False, True, *[False] * 9])
     assert [book.expects(piece, Injected.USB) for piece in range(4)] == [True, False, True, False]
     assert book.sums == {Injected.UPLINK: PIECE}
-    assert kept(tmp_path, book).sums == {Injected.USB: 7 * PIECE + 5 + PIECE, Injected.UPLINK: PIECE}
+    assert kept(tmp_path, book).sums == {Injected.USB: 8 * PIECE + 5, Injected.UPLINK: PIECE}
     book.mark(0, Injected.USB)
     book.mark(4, Injected.UPLINK)
     book.expect_no_more()
