@@ -231,6 +231,7 @@ class Content:
         artifact, loop = transfer.release.artifact, asyncio.get_running_loop()
         transfer.importing(source.name)
         transfer.here = transfer.lan_rate = 0
+        here = (await self._swarm.holdings(artifact)).here
         await self._swarm.drop(artifact)
 
         def copied(done: int) -> None:
@@ -244,7 +245,7 @@ class Content:
         opener = partial(_opened, source, transfer.release, loop)
         kind = Injected.USB if source.open_content else Injected.UPLINK
         copying = partial(copy_whole, self._store, artifact, directory, kind)
-        await asyncio.to_thread(copying, opened=opener, progress=copied)
+        await asyncio.to_thread(copying, here=here, opened=opener, progress=copied)
         self._note("source.copied", source=source.name, release=transfer.release.label)
 
     async def _from_swarm(self, transfer: Transfer, directory: Path) -> bool:

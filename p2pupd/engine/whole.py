@@ -4,7 +4,7 @@ Nothing of a copy is proved before its end, so until then it counts as nobody's;
 already whose it will be. After a kill the next copy learns from it where the start came from.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -25,14 +25,16 @@ def copy_whole(
     directory: Path,
     source: Injected,
     *,
+    here: Sequence[bool],
     opened: Callable[[], BinaryIO],
     progress: CopyProgress,
 ) -> None:
     """Copy it into the store, after the start that there may be in `directory`.
 
+    Pieces that are `here`, proved, stay those of whoever brought them, though they are copied over.
     Blocks. Raises as `Store.import_from` does, and what `progress` raises.
     """
-    account = _Account(artifact, directory, source)
+    account = _Account(artifact, directory, source, here)
 
     def copied(done: int) -> None:
         account.copied(done)
@@ -51,8 +53,11 @@ def copy_whole(
 class _Account:
     """`start` is where this copy began to write, None before it did."""
 
-    def __init__(self, artifact: Artifact, directory: Path, source: Injected) -> None:
+    def __init__(
+        self, artifact: Artifact, directory: Path, source: Injected, here: Sequence[bool]
+    ) -> None:
         self._artifact = artifact
+        self._here = here
         self._directory = directory
         self._source = source
         before = ledger.read(artifact, directory)
@@ -81,5 +86,6 @@ class _Account:
             return
         book = Ledger(artifact, self._before)
         first, last = self._start // artifact.piece_length, -(-end // artifact.piece_length)
-        book.take_over(range(first, min(last, artifact.pieces)), self._source)
+        copied = range(first, min(last, artifact.pieces))
+        book.take_over((piece for piece in copied if not self._here[piece]), self._source)
         ledger.write_if_possible(book.marks, artifact, self._directory)

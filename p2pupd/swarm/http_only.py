@@ -76,7 +76,8 @@ class _Held:
             if not self.opened:
                 kept = await asyncio.to_thread(ledger.read, self.artifact, self.directory)
                 empty = await asyncio.to_thread(self.file.empty)
-                self.noted, self.tracked = kept and kept.marks, empty or kept is not None
+                self.noted = None if kept is None else kept.marks
+                self.tracked = empty or kept is not None
                 if kept is not None and not empty:
                     self.ledger = kept
                 self.opened = True

@@ -7,7 +7,7 @@ leaves nothing there that is not noted. What is noted and not there is dropped a
 
 import logging
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -62,7 +62,7 @@ class Ledger:
     @property
     def marks(self) -> bytes:
         """What `write` takes."""
-        return self._marks.translate(_PLAIN)
+        return bytes(self._marks.translate(_PLAIN))
 
     def mark(self, piece: int, source: Injected) -> None:
         """It came from there, unless another source had it before."""
@@ -70,7 +70,7 @@ class Ledger:
             self._marks[piece] = CODES[source]
             self._count(piece, CODES[source], 1)
 
-    def take_over(self, pieces: range, source: Injected) -> None:
+    def take_over(self, pieces: Iterable[int], source: Injected) -> None:
         """These come from there, whoever had them before."""
         for piece in pieces:
             self._clear(piece)

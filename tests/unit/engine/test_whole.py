@@ -4,7 +4,7 @@ import io
 import multiprocessing
 import os
 import signal
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +50,12 @@ def a_store(path: Path) -> DiskStore:
     return DiskStore(path, StoreSettings())
 
 
-def copied(path: Path, source: Injected, file: io.BytesIO) -> None:
+def copied(path: Path, source: Injected, file: io.BytesIO, there: range = range(0)) -> None:
+    """Pieces in `there` are proved already."""
     store = a_store(path)
-    directory = store.place(ARTIFACT)
-    copy_whole(store, ARTIFACT, directory, source, opened=lambda: file, progress=ignore)
+    here = [piece in there for piece in range(ARTIFACT.pieces)]
+    copying = partial(copy_whole, store, ARTIFACT, store.place(ARTIFACT), source)
+    copying(here=here, opened=lambda: file, progress=ignore)
 
 
 def sums(path: Path, artifact: Artifact = ARTIFACT) -> Sums:
@@ -94,6 +96,12 @@ def test_a_wrong_start_is_copied_again_and_is_nobody_elses(tmp_path: Path) -> No
     assert sums(tmp_path) == {Injected.USB: SIZE}
 
 
+def test_what_neighbours_brought_before_stays_theirs(tmp_path: Path) -> None:
+    size = ARTIFACT.piece_length
+    copied(tmp_path, Injected.USB, io.BytesIO(CONTENT), range(100, 110))
+    assert sums(tmp_path) == {Injected.USB: SIZE - 10 * size}
+
+
 def test_of_a_copy_that_is_wrong_nothing_stays(tmp_path: Path) -> None:
     with pytest.raises(ContentError):
         copied(tmp_path, Injected.USB, io.BytesIO(bytes(SIZE)))
@@ -104,4 +112,3 @@ def test_what_is_here_already_is_not_noted_anew(tmp_path: Path) -> None:
     copied(tmp_path, Injected.USB, io.BytesIO(CONTENT))
     copied(tmp_path, Injected.UPLINK, io.BytesIO(CONTENT))
     assert sums(tmp_path) == {Injected.USB: SIZE}
-    assert ledger.read(replace(ARTIFACT, pieces_root="ab" * 32), tmp_path) is None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from p2pupd.model.ids import Sha256
 from p2pupd.swarm import ledger
 from p2pupd.swarm.interface import Injected
 from p2pupd.swarm.ledger import Ledger
@@ -15,7 +16,7 @@ from tests.builders import a_release
 KIB = 1024
 PIECE = 16 * KIB
 ARTIFACT = replace(
-    a_release().artifact, length=10 * PIECE + 5, pieces_root="ab" * 32, piece_length=PIECE
+    a_release().artifact, length=10 * PIECE + 5, pieces_root=Sha256("ab" * 32), piece_length=PIECE
 )
 ALL = [True] * ARTIFACT.pieces
 NOTHING = [False] * ARTIFACT.pieces
