@@ -123,7 +123,8 @@ async def test_a_power_cut_in_the_middle_of_a_stick_changes_no_account(
             return max(sizes, default=0) > SIZE // 4
 
         async with asyncio.TaskGroup() as group:
-            group.create_task(on(device, "import", good, expect=5))
+            command = ["import", good, "--config", str(device.config_file)]
+            group.create_task(asyncio.to_thread(run, command))
             await until(half, 20, "a part of it is there")
             await device.stop(signal.SIGKILL)
 
@@ -131,6 +132,6 @@ async def test_a_power_cut_in_the_middle_of_a_stick_changes_no_account(
             return device.boots > boots and await device.status() is not None
 
         await until(back, 20, "it is back")
-        await asyncio.to_thread(run, ["import", good, "--config", str(device.config_file)])
+        await asyncio.to_thread(run, command)
         await on(device, "approve", "1")
         await is_whole(device)
