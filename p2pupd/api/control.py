@@ -3,8 +3,8 @@
 `GET /v1/status` · `GET /v1/peers` · `GET /v1/history` · `GET /metrics` · `POST /v1/check` ·
 `POST /v1/approve` · `POST /v1/rollback` · `POST /v1/pause` · `POST /v1/resume` ·
 `POST /v1/reload` · `POST /v1/import` · `POST /v1/export`. The last two answer with JSON lines:
-`{"progress": ...}` while it works, then one `{"result": ...}` or `{"error": ...}`. An error body is
-`{"error": {"code", "reason", "message"}}` with the exit code of the command line.
+`{"progress": ...}` or `{}` while it works, then one `{"result": ...}` or `{"error": ...}`. An error
+body is `{"error": {"code", "reason", "message"}}` with the exit code of the command line.
 
 Who may call is decided by the socket's mode (0660) and its group.
 """

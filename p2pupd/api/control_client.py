@@ -38,6 +38,17 @@ class ControlClient:
     def __init__(self, socket_path: Path) -> None:
         self._path = socket_path
 
+    def answers(self) -> bool:
+        """Whether somebody listens there."""
+        connection = _SocketConnection(self._path)
+        try:
+            connection.connect()
+        except OSError:
+            return False
+        finally:
+            connection.close()
+        return True
+
     def get(self, target: str) -> Any:
         """The JSON answer. Raises DaemonUnreachable, or the daemon's error as RemoteError."""
         return self._call("GET", target, None)

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from p2pupd.api.control_client import ControlClient
-from p2pupd.cli.options import device_options, json_option, print_json
-from p2pupd.errors import UsageError
+from p2pupd.cli.options import device_options, json_option, print_json, reading_options
+from p2pupd.errors import UpdateError, UsageError
 
 WHY_STOPPED = {
     "paused": "paused by the operator",
@@ -35,7 +35,7 @@ COLOURS = {
 
 
 @click.command(epilog="Example: p2pupd status --watch")
-@device_options
+@reading_options
 @json_option
 @click.option("--watch", is_flag=True, help="Keep the picture current until Ctrl-C.")
 def status(client_of: Callable[[], ControlClient], as_json: bool, watch: bool) -> None:
@@ -48,7 +48,7 @@ def status(client_of: Callable[[], ControlClient], as_json: bool, watch: bool) -
 
 
 @click.command(epilog="Example: p2pupd peers --json")
-@device_options
+@reading_options
 @json_option
 @click.option("--watch", is_flag=True, help="Keep the list current until Ctrl-C.")
 def peers(client_of: Callable[[], ControlClient], as_json: bool, watch: bool) -> None:
@@ -95,10 +95,21 @@ def _show(page: Callable[[], RenderableType], watch: bool) -> None:
         return
     if not console.is_terminal:
         raise UsageError("--watch needs a terminal; without one, ask again with --json")
-    with Live(page(), console=console, auto_refresh=False) as live:
+    last, since = page(), time.time()
+    with Live(last, console=console, auto_refresh=False) as live:
         while True:
             time.sleep(REFRESH_SECONDS)
-            live.update(page(), refresh=True)
+            try:
+                last, since = page(), time.time()
+                live.update(last, refresh=True)
+            except UpdateError as error:
+                live.update(_stale(last, since, error), refresh=True)
+
+
+def _stale(last: RenderableType, since: float, error: UpdateError) -> RenderableType:
+    """The last picture, and why there is no newer one; it is asked for again all the time."""
+    told = f"as of {time.strftime('%H:%M:%S', time.localtime(since))}, and still asking: {error}"
+    return Group(last, Text(), Text(told, "yellow"))
 
 
 def _status_page(status: dict[str, Any]) -> RenderableType:
@@ -221,15 +232,21 @@ def _transfers(transfers: list[dict[str, Any]]) -> Text:
         text.append(state, f"not bold {COLOURS.get(state, 'cyan')}")
         facts = f"  {done} %"
         if state in UNDER_WAY:
-            facts += f"  {each['peers']} peer(s)  {size(each['rate'])}/s"
+            facts += f"{_from(each)}  {size(each['rate'])}/s"
         text.append(facts, "default not bold")
         if moved := _moved(each["bytes"]):
             text.append(f"\n  {moved}", "default not bold")
-        if state == "importing":
+        if state in UNDER_WAY and each["source"] not in ("", "lan"):
             text.append(f"\n  reads {each['source']}", "default not bold")
         if each["reason"]:
             text.append(f"\n  {each['reason']}: {each['detail']}", "not bold yellow")
     return text
+
+
+def _from(transfer: dict[str, Any]) -> str:
+    """How many neighbours bring it too, unless there are none and somebody else does."""
+    alone = not transfer["peers"] and transfer["source"] not in ("", "lan")
+    return "" if alone else f"  {transfer['peers']} peer(s)"
 
 
 def _moved(counts: dict[str, int]) -> str:

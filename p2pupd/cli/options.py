@@ -9,13 +9,14 @@ from typing import Any, TypeVar
 import click
 
 from p2pupd.api.control_client import ControlClient
-from p2pupd.config.load import Config, load_config
+from p2pupd.config.load import Location, find_control, load_config
+from p2pupd.errors import ConfigError
 
 R = TypeVar("R")
 
 
-def configuration_options(command: Callable[..., R]) -> Callable[..., R]:
-    """`--config`, `--state-dir`, `--set`: the command gets `load: Callable[[], Config]`."""
+def _places(command: Callable[..., R]) -> Callable[..., R]:
+    """`--config`, `--state-dir`, `--set`: the command gets `where`, load_config's arguments."""
 
     @click.option(
         "--config",
@@ -43,10 +44,19 @@ def configuration_options(command: Callable[..., R]) -> Callable[..., R]:
         overrides: tuple[str, ...],
         **others: Any,
     ) -> R:
-        def load() -> Config:
-            return load_config(config_file, state_dir=state_dir, overrides=overrides)
+        where = {"config_file": config_file, "state_dir": state_dir, "overrides": overrides}
+        return command(*args, where=where, **others)
 
-        return command(*args, load=load, **others)
+    return wrapper
+
+
+def configuration_options(command: Callable[..., R]) -> Callable[..., R]:
+    """`--config`, `--state-dir`, `--set`: the command gets `load: Callable[[], Config]`."""
+
+    @_places
+    @functools.wraps(command)
+    def wrapper(*args: Any, where: dict[str, Any], **others: Any) -> R:
+        return command(*args, load=lambda: load_config(**where), **others)
 
     return wrapper
 
@@ -54,17 +64,43 @@ def configuration_options(command: Callable[..., R]) -> Callable[..., R]:
 def device_options(command: Callable[..., R]) -> Callable[..., R]:
     """The same options; the command gets `client_of: Callable[[], ControlClient]`."""
 
-    @configuration_options
+    @_places
     @functools.wraps(command)
-    def wrapper(*args: Any, load: Callable[[], Config], **others: Any) -> R:
-        return command(*args, client_of=lambda: control_client(load()), **others)
+    def wrapper(*args: Any, where: dict[str, Any], **others: Any) -> R:
+        return command(*args, client_of=lambda: control_client(find_control(**where)), **others)
 
     return wrapper
 
 
-def control_client(config: Config) -> ControlClient:
-    """The client of the daemon that runs with this configuration."""
-    return ControlClient(config.control_socket)
+def reading_options(command: Callable[..., R]) -> Callable[..., R]:
+    """As `device_options`, for commands that change nothing: the daemon may be guessed."""
+
+    @_places
+    @functools.wraps(command)
+    def wrapper(*args: Any, where: dict[str, Any], **others: Any) -> R:
+        def client_of() -> ControlClient:
+            return control_client(find_control(**where), guess=True)
+
+        return command(*args, client_of=client_of, **others)
+
+    return wrapper
+
+
+def control_client(location: Location, *, guess: bool = False) -> ControlClient:
+    """The client of the daemon there. Mistakes of its configuration are told on standard error.
+
+    Raises ConfigError where they leave open which daemon is meant, unless whoever answers at the
+    place that was read is a good `guess`.
+    """
+    client = ControlClient(location.socket)
+    if not location.mistakes:
+        return client
+    if not location.certain and not (guess and client.answers()):
+        raise ConfigError(location.mistakes)
+    for line in location.mistakes.splitlines():
+        click.echo(f"p2pupd: warning: {line}", err=True)
+    click.echo(f"p2pupd: asking the daemon that runs, on {location.socket}", err=True)
+    return client
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")

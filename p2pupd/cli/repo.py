@@ -158,10 +158,11 @@ def rotate(
 
 @repo.command(epilog="Example: p2pupd repo show /media/stick")
 @json_option
-@click.argument("path", type=FILE, default=Path())
-def show(path: Path, as_json: bool) -> None:
-    """What the repository or the stick at PATH holds."""
-    found = overview(path)
+@click.argument("path", type=FILE, required=False)
+@REPOSITORY
+def show(path: Path | None, repository: Path, as_json: bool) -> None:
+    """What the repository, or the stick at PATH, holds."""
+    found = overview(path or repository)
     if as_json:
         print_json(found)
         return

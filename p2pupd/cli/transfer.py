@@ -74,7 +74,7 @@ def _progress(lines: Iterator[dict[str, Any]], result: dict[str, Any]) -> Iterat
     for line in lines:
         if "result" in line:
             result.update(line["result"])
-        else:
+        elif "progress" in line:
             yield line["progress"]
 
 

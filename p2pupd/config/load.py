@@ -38,10 +38,31 @@ class Config:
         return self.settings.control_socket
 
 
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where the control API of the daemon is that runs with a configuration.
+
+    `mistakes` are those of the configuration, a line each; `certain`: none of them can have to do
+    with the place.
+    """
+
+    socket: Path
+    mistakes: str = ""
+    certain: bool = True
+
+
+PLACE: Final = frozenset({"device.state_dir", "control.socket"})
+"""The keys that decide where the control API is."""
+
+
 class _Layers:
-    """Tables laid over each other, remembering who set each key."""
+    """Tables laid over each other, remembering who set each key.
+
+    `lost`: something that could not be read may have set any key.
+    """
 
     def __init__(self) -> None:
+        self.lost = False
         self.tables: dict[str, dict[str, Any]] = {}
         self.origins: dict[str, str] = {}
         self.folders: dict[str, Path] = {}
@@ -59,6 +80,7 @@ class _Layers:
 
     def mistake(self, found: Mistake) -> None:
         key, wrong = found
+        self.lost = self.lost or key in PLACE
         section, _, rest = key.partition(".")
         first = rest.partition(".")[0].partition("[")[0]
         origin = self.origins.get(f"{section}.{first}")
@@ -76,13 +98,7 @@ def load_config(
 
     A `config_file` that is named must exist; the default one may be missing.
     """
-    layers = _Layers()
-    _lay_files(layers, config_file)
-    _lay_environment(layers, os.environ if environment is None else environment)
-    if state_dir is not None:
-        layers.lay("device", "state_dir", str(state_dir), "--state-dir", Path.cwd())
-    for each in overrides:
-        _lay_override(layers, each)
+    layers = _laid(config_file, state_dir, overrides, environment)
     settings = _compose(layers)
     if layers.mistakes:
         raise ConfigError("\n".join(layers.mistakes))
@@ -94,6 +110,38 @@ def load_config(
         environment=environment,
     )
     return Config(settings, layers.origins, again)
+
+
+def find_control(
+    config_file: Path | None = None,
+    *,
+    state_dir: Path | None = None,
+    overrides: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Location:
+    """Where the daemon is, whatever is wrong with the rest of its configuration.
+
+    Raises ConfigError where the path cannot be a socket's.
+    """
+    layers = _laid(config_file, state_dir, overrides, environment)
+    place = _compose(layers).control_socket
+    return Location(place, "\n".join(layers.mistakes), certain=not layers.lost)
+
+
+def _laid(
+    config_file: Path | None,
+    state_dir: Path | None,
+    overrides: Sequence[str],
+    environment: Mapping[str, str] | None,
+) -> _Layers:
+    layers = _Layers()
+    _lay_files(layers, config_file)
+    _lay_environment(layers, os.environ if environment is None else environment)
+    if state_dir is not None:
+        layers.lay("device", "state_dir", str(state_dir), "--state-dir", Path.cwd())
+    for each in overrides:
+        _lay_override(layers, each)
+    return layers
 
 
 def _lay_files(layers: _Layers, config_file: Path | None) -> None:
@@ -110,13 +158,16 @@ def _lay_file(layers: _Layers, path: Path, *, optional: bool = False) -> None:
         if optional and isinstance(error, FileNotFoundError):
             return
         layers.mistakes.append(f"{path}: cannot be read: {error.strerror or error}")
+        layers.lost = True
         return
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         layers.mistakes.append(f"{path}: is not TOML: {error}")
+        layers.lost = True
         return
     for section, table in tables.items():
         if not isinstance(table, dict):
             layers.mistakes.append(f"{path}: {section} stands outside of any [section]")
+            layers.lost = True
             continue
         for key, value in table.items():
             layers.lay(section, key, value, str(path), path.absolute().parent)
@@ -134,6 +185,7 @@ def _lay_override(layers: _Layers, text: str) -> None:
     section, dot, key = dotted.strip().partition(".")
     if not (found and dot and key):
         layers.mistakes.append(f"--set {text}: write section.key=value")
+        layers.lost = True
         return
     layers.lay(section, key, _literal(value), "--set", Path.cwd())
 

@@ -9,9 +9,7 @@ not asked again.
 import asyncio
 import io
 import logging
-from collections import Counter
 from collections.abc import Callable, Collection, Coroutine
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -20,13 +18,13 @@ from p2pupd.engine.parts import Parts
 from p2pupd.engine.supplying import Moves, NotTheSource, RemoteFile, Supplier
 from p2pupd.engine.tasks import Tasks, either, unless
 from p2pupd.engine.transfers import Note, Source, Transfer, TransferState
+from p2pupd.engine.whole import copy_whole
 from p2pupd.errors import ContentError, FetchError, SourceGone, TrustError, UpdateError
 from p2pupd.feeds.interface import Offer
 from p2pupd.model.device import ByteCounts, TransferProgress
 from p2pupd.model.ids import DeviceId, Sha256
 from p2pupd.model.release import Artifact, Release
 from p2pupd.store.interface import Store
-from p2pupd.swarm import ledger
 from p2pupd.swarm.interface import Injected, Swarm
 
 log = logging.getLogger(__name__)
@@ -61,8 +59,6 @@ class Content:
         self._supplier = Supplier(swarm, own, uplinks, moves)
         self._sources: dict[str, Source] = {}
         self._transfers: dict[Sha256, Transfer] = {}
-        self._usb: Counter[Sha256] = Counter()
-        self._uplink: Counter[Sha256] = Counter()
 
     def source_came(self, offer: Offer) -> None:
         """A stick is in, or an uplink up: transfers may use it; it gets a new chance."""
@@ -87,14 +83,8 @@ class Content:
 
     def counts(self, artifact: Artifact) -> ByteCounts:
         """Payload bytes by source of one artifact; see Swarm.counts. What is just being copied
-        whole is in no ledger yet."""
-        swarm = self._swarm.counts(artifact)
-        usb, uplink = self._usb[artifact.sha256], self._uplink[artifact.sha256]
-        if not usb and not uplink:
-            return swarm
-        copied = min(artifact.length, usb + uplink)
-        lan = max(0, min(swarm.lan, artifact.length - copied))
-        return replace(swarm, lan=lan, usb=min(usb, copied), uplink=copied - min(usb, copied))
+        whole is not proved, and counts when it is."""
+        return self._swarm.counts(artifact)
 
     async def share_all(self) -> None:
         """Offer every verified object to the neighbours."""
@@ -172,10 +162,10 @@ class Content:
                 directory = await asyncio.to_thread(self._store.place, artifact)
                 if await self._try_once(transfer, directory):
                     break
+            await self._swarm.share(artifact, directory)
             self._account(transfer)
         else:
-            directory = found.path.parent
-        await self._swarm.share(artifact, directory)
+            await self._swarm.share(artifact, found.path.parent)
         transfer.progress = TransferProgress(
             artifact.length, artifact.length, self.counts(artifact), transfer.progress.peers
         )
@@ -198,7 +188,7 @@ class Content:
         source = next((each for each in usable if each.name in transfer.whole), None)
         if source is None:
             return await self._from_swarm(transfer, directory)
-        return await self._blaming(transfer, source, self._copy_whole(transfer, source))
+        return await self._blaming(transfer, source, self._copy_whole(transfer, source, directory))
 
     def _usable(self, transfer: Transfer) -> list[Source]:
         transfer.forgive(asyncio.get_running_loop().time())
@@ -237,29 +227,26 @@ class Content:
             detail=f"{detail}; goes on when it is back",
         )
 
-    async def _copy_whole(self, transfer: Transfer, source: Source) -> None:
+    async def _copy_whole(self, transfer: Transfer, source: Source, directory: Path) -> None:
         """Copy the file of a source that knows no pieces; it is shared afterwards."""
-        artifact = transfer.release.artifact
+        artifact, loop = transfer.release.artifact, asyncio.get_running_loop()
         transfer.importing(source.name)
+        transfer.here = transfer.lan_rate = 0
+        here = (await self._swarm.holdings(artifact)).here
         await self._swarm.drop(artifact)
-        counter = self._usb if source.open_content else self._uplink
-        kept: int | None = None
 
         def copied(done: int) -> None:
-            nonlocal kept
-            counter[artifact.sha256] += max(0, done - (done if kept is None else kept))
             transfer.progress = TransferProgress(done, artifact.length)
-            kept = done
+            transfer.meter.saw(done, loop.time())
             if transfer.stopped:
                 raise FetchError("the transfer was stopped", reason="stopped")
             if source.name not in self._sources and done < artifact.length:
                 raise SourceGone(f"{source.name} was removed")
 
-        opener = partial(_opened, source, transfer.release, asyncio.get_running_loop())
-        path = await asyncio.to_thread(self._store.import_from, artifact, opener, copied)
+        opener = partial(_opened, source, transfer.release, loop)
         kind = Injected.USB if source.open_content else Injected.UPLINK
-        sums = {kind: counter.pop(artifact.sha256, 0)}
-        await asyncio.to_thread(ledger.write, sums, artifact, path)
+        copying = partial(copy_whole, self._store, artifact, directory, kind)
+        await asyncio.to_thread(copying, here=here, opened=opener, progress=copied)
         self._note("source.copied", source=source.name, release=transfer.release.label)
 
     async def _from_swarm(self, transfer: Transfer, directory: Path) -> bool:
@@ -278,6 +265,9 @@ class Content:
             if more and transfer.source not in transfer.supplies:
                 transfer.fetching()
             lan = progress.counts.lan
+            transfer.here = progress.done
+            transfer.meter.saw(progress.done, asyncio.get_running_loop().time())
+            transfer.lan_rate = progress.rate
             if transfer.state is not TransferState.INTERRUPTED:
                 transfer.progress = progress
             if look():
@@ -302,8 +292,8 @@ class Content:
         usable = self._usable(transfer)
         for source in usable:
             self._begin_supply(transfer, source, directory)
-        left = transfer.release.artifact.length - transfer.progress.done
-        slow = transfer.progress.rate * SOON < left
+        left = transfer.release.artifact.length - transfer.here
+        slow = transfer.lan_rate * SOON < left
         copy = slow and any(each.name in transfer.whole for each in usable)
         return copy or transfer.broken is not None
 

@@ -92,8 +92,8 @@ class LineCare:
         self._limits = settings.limits()
         self.decide()
 
-    async def pause(self, duration: float | None) -> None:
-        """Stop payload for so many seconds, or until `resume`; durable on return.
+    async def pause(self, duration: float | None) -> float | None:
+        """Stop payload for so many seconds, or until `resume`; durable on return. When it ends.
 
         Raises UsageError, HostError or SpaceError.
         """
@@ -101,6 +101,7 @@ class LineCare:
             raise UsageError("a pause lasts longer than nothing, and ten years at most")
         until = None if duration is None else self._facts.now() + duration
         await self._set(Pause(until))
+        return until
 
     async def resume(self) -> None:
         """End the operator's pause. Raises NothingToDo, HostError or SpaceError."""

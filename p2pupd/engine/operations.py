@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +34,8 @@ WriteStick = Callable[
 """Writes a stick: path, bundle, (release, file) pairs, progress in bytes; blocks."""
 
 PROGRESS_SECONDS: Final = 0.2
+ALIVE: Final[Json] = {}
+"""A line that says only that the work goes on: whoever follows it gives up when none comes."""
 CARRIES_ONLY: Final = frozenset({"no-component", "no-release"})
 
 
@@ -140,9 +143,12 @@ class Operations:
 
     async def pause(self, seconds: float | None) -> str:
         """Stop payload for so long, or until `resume`."""
-        await self._line.pause(seconds)
+        until = await self._line.pause(seconds)
         self._engine.note("operator.paused", seconds="" if seconds is None else f"{seconds:g}")
-        return "payload is paused; `p2pupd resume` ends it"
+        if until is None:
+            return "payload is paused; `p2pupd resume` ends it"
+        when = time.strftime("%a %d %b %H:%M:%S", time.localtime(until))
+        return f"payload is paused until {when}; `p2pupd resume` ends it before"
 
     async def resume(self) -> str:
         """End the operator's pause."""
@@ -161,20 +167,19 @@ class Operations:
         try:
             offer = await asyncio.to_thread(self._read_path, path)
         except UpdateError as error:
-            self._engine.source_refused(f"import:{path}", error)
+            fields = {"reason": error.reason, "detail": str(error)}
+            self._engine.note("source.refused", source=f"import:{path}", **fields)
             raise
         ticket = self._engine.offer(offer)
-        believed = True
         try:
             while not ticket.done.done():
                 await asyncio.wait([ticket.done], timeout=PROGRESS_SECONDS)
+                yield ALIVE
                 for each in self._engine.content.transfers():
                     if each.source == offer.source:
                         yield _progress(each.release, each.progress.done)
-            believed = ticket.done.result().manifest is not None
         finally:
-            if believed:
-                self._engine.source_gone(offer.source)
+            self._engine.source_gone(offer.source)
         yield {"result": self._verdict(ticket.done.result())}
 
     def _verdict(self, outcome: OfferOutcome) -> Json:

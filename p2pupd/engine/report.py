@@ -10,7 +10,7 @@ from p2pupd.engine.handlers import Handlers
 from p2pupd.engine.parts import Parts
 from p2pupd.engine.records import Records
 from p2pupd.engine.settings import DeviceSettings
-from p2pupd.engine.transfers import Transfer
+from p2pupd.engine.transfers import Transfer, TransferState
 from p2pupd.errors import UpdateError
 from p2pupd.model.deployment import Deployment, Phase
 from p2pupd.model.device import ByteCounts, Installed
@@ -136,6 +136,8 @@ def _refused(offer: Deployment | None) -> Json | None:
 def _transfer(transfer: Transfer, accounts: Accounts) -> Json:
     artifact = transfer.release.artifact
     errors = [transfer.error] if transfer.error else list(transfer.refused.values())
+    if transfer.state is TransferState.COMPLETE:
+        errors = []
     return {
         **_release(transfer.release),
         "sha256": artifact.sha256,
@@ -143,7 +145,7 @@ def _transfer(transfer: Transfer, accounts: Accounts) -> Json:
         "source": transfer.source,
         "done": transfer.progress.done,
         "peers": transfer.progress.peers,
-        "rate": transfer.progress.rate,
+        "rate": transfer.meter.rate(asyncio.get_running_loop().time()),
         "reason": errors[-1].reason if errors else "",
         "detail": str(errors[-1]) if errors else "",
         "bytes": _bytes(accounts.of(artifact)),

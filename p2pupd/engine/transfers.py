@@ -1,6 +1,7 @@
 """One artifact on its way into the store: where it stands, and what its sources could not do."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,6 +12,12 @@ from p2pupd.errors import FetchError, UpdateError
 from p2pupd.feeds.interface import ContentOpener, LayerOpener, Offer, RemoteContent
 from p2pupd.model.device import TransferProgress
 from p2pupd.model.release import Release
+
+RATE_OVER: Final = 3.0
+"""Seconds over which a rate is measured."""
+
+MEASURABLE: Final = 0.5
+"""Seconds that count at least."""
 
 FORGIVEN_AFTER: Final = 60.0
 """Seconds after which a source is asked again for what could not be fetched from it."""
@@ -42,18 +49,44 @@ class Source:
         return cls(offer.source, offer.open_content, offer.open_layer, offer.remote)
 
 
+class Meter:
+    """Bytes per second of something that grows, from whatever source."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def saw(self, done: int, now: float) -> None:
+        """So many bytes are there at `now`, in seconds."""
+        if self._seen and done < self._seen[-1][1]:
+            self._seen.clear()
+        self._seen.append((now, done))
+        while len(self._seen) > 2 and self._seen[1][0] <= now - RATE_OVER:
+            self._seen.popleft()
+
+    def rate(self, now: float) -> int:
+        """Over the last seconds until `now`; 0 where nothing was seen that long."""
+        if not self._seen:
+            return 0
+        (first, before), done = self._seen[0], self._seen[-1][1]
+        return int((done - before) / max(now - first, MEASURABLE))
+
+
 @dataclass(slots=True)
 class Transfer:
     """`refused` holds what each source could not deliver, and why; `forgiven` when it may try
     again, where that can help. `broken`: something of this device failed. `supplies`
     put the pieces of sources into the swarm; `whole` are sources that cannot tell pieces: they are
-    copied whole.
+    copied whole. `here` counts what is proved, whatever `progress` shows; of all bytes per second
+    that `meter` sees, neighbours bring `lan_rate`.
     """
 
     release: Release
     state: TransferState = TransferState.FETCHING
     source: str = ""
     progress: TransferProgress = field(default_factory=lambda: TransferProgress(0, 0))
+    here: int = 0
+    lan_rate: int = 0
+    meter: Meter = field(default_factory=Meter)
     error: UpdateError | None = None
     refused: dict[str, UpdateError] = field(default_factory=dict)
     forgiven: dict[str, float] = field(default_factory=dict)
@@ -78,6 +111,9 @@ class Transfer:
     def refuse(self, source: str, error: UpdateError, now: float) -> None:
         """A source failed. What it could not fetch it may be able to later; lies are final."""
         self.refused[source] = error
+        if self.state is TransferState.IMPORTING and self.source == source:
+            self.fetching()
+            self.progress = TransferProgress(self.here, self.release.artifact.length)
         if isinstance(error, FetchError):
             self.forgiven[source] = now + FORGIVEN_AFTER
         self.changed.fire()

@@ -31,16 +31,21 @@ async def answered(answer: asyncio.Future[str], work: Coroutine[Any, Any, str]) 
 async def consent(parts: Parts, records: Records, handlers: Handlers, wish: Approve) -> int:
     """The release that may be installed from now on.
 
-    Raises NothingToDo when none was meant, UsageError for one that is bad here without `again`.
+    Raises NothingToDo when none was meant or this device installs nothing, UsageError for one that
+    is bad here without `again`.
     """
+    if parts.install is None:
+        raise NothingToDo(
+            "this device installs nothing, it only carries releases for others: there is nothing "
+            "to approve here; approve it on the devices that install it, or set install.component"
+        )
     number = wish.release
     if number is None:
         waiting = [each for each in records.open() if each.phase is Phase.WAITING]
         if not waiting or waiting[0].release is None:
             raise NothingToDo("nothing waits for consent; name a release to allow it ahead")
         number = waiting[0].release.release
-    if parts.install is not None:
-        await _forgive(parts, (parts.install.component, number), again=wish.again)
+    await _forgive(parts, (parts.install.component, number), again=wish.again)
     handlers.approved.add(number)
     return number
 

@@ -5,6 +5,8 @@ leads from https to http.
 """
 
 import asyncio
+import os
+import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -110,8 +112,7 @@ class HttpClient:
         except TimeoutError as error:
             raise PassingError(f"{shown} is too slow, or does not answer") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            why = str(error) or type(error).__name__
-            raise PassingError(f"{shown} does not answer: {why}") from error
+            raise PassingError(f"{shown} does not answer: {_why(error)}") from error
 
     async def small(self, path: str, limit: int, tag: str = "") -> Small | None:
         """A file of at most `limit` bytes; None where it is still the one with that `tag`.
@@ -170,6 +171,29 @@ class HttpClient:
                     return
                 url = _redirected(url, answer)
         raise FetchError(f"{url.with_user(None)}: more than {MOST_REDIRECTS} redirects")
+
+
+def _why(error: Exception) -> str:
+    """In words for people; the client's own speak of its classes."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"its certificate is not accepted: {error.certificate_error}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        proxy = isinstance(error, aiohttp.ClientProxyConnectionError)
+        return ("the proxy: " if proxy else "") + _system(error.os_error)
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "it closed the connection"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "its answer ended too early"
+    if isinstance(error, OSError):
+        return _system(error)
+    return str(error) or type(error).__name__
+
+
+def _system(error: OSError) -> str:
+    """Asyncio puts an address where the system's message belongs."""
+    if isinstance(error, socket.gaierror) or not error.errno or error.errno < 0:
+        return error.strerror or str(error) or type(error).__name__
+    return os.strerror(error.errno)
 
 
 def _redirected(url: URL, answer: aiohttp.ClientResponse) -> URL:

@@ -20,7 +20,7 @@ from p2pupd.model.device import ByteCounts, TransferProgress
 from p2pupd.model.release import Artifact
 from p2pupd.swarm import ledger
 from p2pupd.swarm.interface import Holdings, Injected, ProgressListener, SwarmPeer
-from p2pupd.swarm.ledger import Sums, attributed
+from p2pupd.swarm.ledger import Ledger, Sums, attributed
 from p2pupd.swarm.over_http import HttpPieces
 from p2pupd.swarm.piece_file import PieceFile
 
@@ -35,8 +35,8 @@ log = logging.getLogger(__name__)
 class _Held:
     """One artifact here. `here` and `done` count once `layer` is known, or it is complete.
 
-    `received` are bytes from neighbours since this process first saw it, `injected` bytes by other
-    source, of which `noted` are in the ledger. If `tracked`, all else that is there came from
+    `received` are bytes from neighbours since this process first saw it, `ledger` notes what came
+    from others, of which `noted` is on disk. If `tracked`, all else that is there came from
     neighbours. `turn` is held by the one fetch that works, `searching` while the disk is searched.
     """
 
@@ -47,8 +47,8 @@ class _Held:
         self.layer: PieceLayer | None = None
         self.here = [False] * artifact.pieces
         self.received = received
-        self.injected: Sums = {}
-        self.noted: Sums | None = None
+        self.ledger = Ledger(artifact)
+        self.noted: bytes | None = None
         self.tracked = False
         self.complete = False
         self.turn = asyncio.Lock()
@@ -76,8 +76,10 @@ class _Held:
             if not self.opened:
                 kept = await asyncio.to_thread(ledger.read, self.artifact, self.directory)
                 empty = await asyncio.to_thread(self.file.empty)
-                self.noted, self.tracked = kept, empty or kept is not None
-                self.injected = {} if empty else dict(kept or {})
+                self.noted = None if kept is None else kept.marks
+                self.tracked = empty or kept is not None
+                if kept is not None and not empty:
+                    self.ledger = kept
                 self.opened = True
 
     async def search(self, layer: PieceLayer) -> None:
@@ -87,12 +89,16 @@ class _Held:
                 await asyncio.to_thread(keep_layer, layer, self.directory)
                 await self.note()
                 self.found(await asyncio.to_thread(self.file.search, layer))
+                self.ledger.confirm(self.here)
                 self.layer = layer
 
     async def take(self, source: Injected, piece: int, content: bytes) -> None:
         """Write a piece that is not there yet."""
         if self.here[piece]:
             return
+        if not self.ledger.expects(piece, source):
+            self.ledger.expect(piece, source, self.here)
+            await self.note()
         synced = await asyncio.to_thread(self.file.write, piece, content)
         if self.here[piece]:
             return
@@ -100,32 +106,30 @@ class _Held:
         self.done += len(content)
         if source is Injected.LAN:
             self.received += len(content)
-        else:
-            self.injected[source] = self.injected.get(source, 0) + len(content)
+        self.ledger.mark(piece, source)
         if synced:
             await self.note()
 
     async def note(self) -> None:
-        """Write the sources down, where they are news. Raises HostError or SpaceError."""
+        """Write the sources down, where they are news; what fails is told in the log."""
         async with self.noting:
-            sums = dict(self.injected)
-            if self.tracked and sums != self.noted:
-                await asyncio.to_thread(ledger.write, sums, self.artifact, self.directory)
-                self.noted = sums
+            marks = self.ledger.marks
+            if self.tracked and marks != self.noted:
+                write = ledger.write_if_possible
+                await asyncio.to_thread(write, marks, self.artifact, self.directory)
+                self.noted = marks
 
     async def leave(self) -> None:
-        """Nobody works on it just now: note what can be noted of what is there."""
-        try:
-            if not await asyncio.to_thread(self.file.empty):
-                await self.note()
-        except UpdateError as error:
-            log.warning("swarm.ledger-not-written error=%s", error)
+        """Nobody works on it just now: note what is there."""
+        self.ledger.expect_no_more()
+        if not await asyncio.to_thread(self.file.empty):
+            await self.note()
 
     def counts(self, wasted: int) -> ByteCounts:
         """By source what is there, as far as that is known."""
-        lan, shares = self.received, self.injected
+        lan, shares = self.received, self.ledger.sums
         if self.tracked:
-            lan, shares = attributed(self.done, self.injected)
+            lan, shares = attributed(self.done, shares) if self.ledger.confirmed else (0, Sums())
         return ByteCounts(
             lan=lan,
             usb=shares.get(Injected.USB, 0),
@@ -214,6 +218,7 @@ class HttpSwarm:
             raise ContentError(f"{path} is not the complete artifact; it is not shared")
         held.complete = True
         held.found([True] * artifact.pieces)
+        held.ledger.confirm(held.here)
         self._pieces.stir()
 
     async def drop(self, artifact: Artifact) -> None:

@@ -22,25 +22,27 @@ log = logging.getLogger(__name__)
 
 
 class _Run:
-    """One transfer that is being helped. `recent` are pieces that were put since the last look."""
+    """One transfer that is being helped. `missing` are pieces to bring, in order; `recent` those
+    that were put since the last look.
+    """
 
     def __init__(self, transfer: Transfer) -> None:
         self.transfer = transfer
         self.layer = transfer.layer
-        self.missing: list[int] = []
+        self.missing: dict[int, None] = {}
         self.recent: set[int] = set()
         self.task: asyncio.Task[None] | None = None
 
     def look(self, here: Sequence[bool]) -> None:
         """What is there now; what is on its way to the disk is not asked for again."""
-        self.missing = [
+        self.missing = dict.fromkeys(
             piece for piece, there in enumerate(here) if not there and piece not in self.recent
-        ]
+        )
         self.recent.clear()
 
     def wanted(self) -> list[int]:
-        """Pieces to bring."""
-        return self.missing if self.transfer.unfinished else []
+        """Pieces to bring, in order."""
+        return list(self.missing) if self.transfer.unfinished else []
 
     def end(self) -> None:
         """No range is asked for any more."""
@@ -122,6 +124,6 @@ class Rescue:
 
     async def _put(self, run: _Run, piece: int, content: bytes) -> None:
         run.recent.add(piece)
-        run.missing = [each for each in run.missing if each != piece]
+        run.missing.pop(piece, None)
         await self._torrents.inject(run.transfer, piece, content, Injected.LAN)
         run.transfer.rescued += len(content)

@@ -349,14 +349,13 @@ class LibtorrentSwarm:
         if not transfer.checked.is_set():
             return
         try:
+            await self._torrents.confirm(transfer)
             await self._look_around(transfer, now)
             if transfer.state.pieces > transfer.saved_pieces and now >= transfer.save_at:
                 transfer.save_at = now + transfer.save_pause
                 transfer.save_pause = min(self._settings.resume_interval, 2 * transfer.save_pause)
                 await self._torrents.save(transfer)
-                if transfer.blind:
-                    transfer.blind = False
-                    self._torrents.recheck(transfer)
+                await self._torrents.look_through(transfer)
             elif now >= transfer.write_at:
                 transfer.write_at = now + WRITE_EVERY
                 await self._torrents.write_out(transfer)

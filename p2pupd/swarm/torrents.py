@@ -19,6 +19,7 @@ from p2pupd.model.device import ByteCounts
 from p2pupd.model.release import Artifact
 from p2pupd.swarm import ledger, limiting, resume
 from p2pupd.swarm.alerts import Removed, ResumeData, TorrentState
+from p2pupd.swarm.handles import holdings
 from p2pupd.swarm.hostility import StallWatch
 from p2pupd.swarm.interface import Injected
 from p2pupd.swarm.settings import SwarmSettings
@@ -59,6 +60,22 @@ class Torrents:
     def may_move(self, transfer: Transfer) -> bool:
         """Whether its payload may move now."""
         return self._allowance.moves(transfer.artifact.pieces_root)
+
+    async def look_through(self, transfer: Transfer) -> None:
+        """Find what is on disk, once the hashes are known by which it can be told."""
+        if transfer.blind:
+            await transfer.checked.wait()
+            transfer.blind = False
+            self.recheck(transfer)
+
+    async def confirm(self, transfer: Transfer) -> None:
+        """Compare the ledger of an earlier run with what was found, once that is known."""
+        if transfer.ledger.confirmed or transfer.blind or not transfer.checked.is_set():
+            return
+        if transfer.handle is not None:
+            held = await asyncio.to_thread(holdings, transfer.handle, transfer.artifact.pieces)
+            if held.known and transfer.checked.is_set():
+                transfer.ledger.confirm(held.here)
 
     def recheck(self, transfer: Transfer) -> None:
         """Look through its file again."""
@@ -108,7 +125,8 @@ class Torrents:
         try:
             kept = await asyncio.to_thread(ledger.read, artifact, directory)
             begin = await self._start(transfer, complete)
-            transfer.injected = {} if begin.empty else kept or {}
+            if kept is not None and not begin.empty:
+                transfer.ledger = kept
             transfer.tracked = begin.empty or kept is not None
             if transfer.failure:
                 raise transfer.failure
@@ -140,6 +158,7 @@ class Torrents:
             try:
                 await transfer.checked.wait()
                 await self.start_over(transfer)
+                await self.look_through(transfer)
             finally:
                 if transfer.handle is untaught:
                     transfer.layer = None
@@ -170,6 +189,7 @@ class Torrents:
             if transfer.failure:
                 raise transfer.failure
             await asyncio.to_thread(resume.sync, transfer.artifact, transfer.directory)
+            transfer.ledger.expect_no_more()
             await self._write(transfer, data.content)
             transfer.durable = True
             transfer.handle.set_max_connections(self._settings.connections)
@@ -195,10 +215,23 @@ class Torrents:
 
     @staticmethod
     async def _write(transfer: Transfer, content: bytes) -> None:
-        artifact, directory, injected = transfer.artifact, transfer.directory, transfer.injected
+        artifact, directory = transfer.artifact, transfer.directory
         if transfer.tracked:
-            await asyncio.to_thread(ledger.write, injected, artifact, directory)
+            await asyncio.to_thread(ledger.write, transfer.ledger.marks, artifact, directory)
         await asyncio.to_thread(resume.save, content, artifact, directory)
+
+    @staticmethod
+    async def _expect(transfer: Transfer, piece: int, source: Injected) -> None:
+        """Note durably that this piece, and what is next, comes from there."""
+        async with transfer.saving:
+            if transfer.handle is None or transfer.leaving:
+                raise FetchError("the artifact is not supplied any more", reason="stopped")
+            artifact, directory = transfer.artifact, transfer.directory
+            held = await asyncio.to_thread(holdings, transfer.handle, artifact.pieces)
+            transfer.ledger.expect(piece, source, held.here)
+            if transfer.tracked:
+                marks = transfer.ledger.marks
+                await asyncio.to_thread(ledger.write_if_possible, marks, artifact, directory)
 
     async def inject(
         self, transfer: Transfer, piece: int, content: bytes, source: Injected
@@ -207,9 +240,12 @@ class Torrents:
         await transfer.checked.wait()
         if transfer.failure:
             raise transfer.failure
+        await self.confirm(transfer)
+        if not transfer.ledger.expects(piece, source):
+            await self._expect(transfer, piece, source)
         if transfer.handle is None or transfer.leaving or transfer.layer is None:
             raise FetchError("the artifact is not supplied any more", reason="stopped")
-        transfer.attribute(piece, len(content), source)
+        transfer.ledger.mark(piece, source)
         transfer.handle.add_piece(piece, content, 0)
         transfer.pipelined += len(content)
         if transfer.pipelined >= PIPELINED:
@@ -221,6 +257,7 @@ class Torrents:
         """Take it out of the session, with what it has written kept. Twice equals once."""
         if not transfer.leaving:
             try:
+                transfer.ledger.expect_no_more()
                 if transfer.handle and not transfer.durable and transfer.failure is None:
                     await self.save(transfer)
             except UpdateError as error:

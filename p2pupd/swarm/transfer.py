@@ -29,7 +29,7 @@ from p2pupd.swarm.alerts import (
 )
 from p2pupd.swarm.hostility import StallWatch
 from p2pupd.swarm.interface import Injected, ProgressListener
-from p2pupd.swarm.ledger import Sums, attributed
+from p2pupd.swarm.ledger import Ledger, Sums, attributed
 from p2pupd.swarm.mesh import Met
 
 FIRST_SAVE: Final = 0.25
@@ -46,9 +46,9 @@ class Transfer:
     `finished`: all pieces are verified, or `failure` says why that will not be. `durable`: the
     file and its resume data are on disk. `leaving`: it is on its way out of the session, and
     `gone` tells when it is. `saving` is held while resume data is asked for and written.
-    `layer` is known to the session too; `injected` counts bytes by source, `pipelined` those that
-    are on their way into the session. If `tracked`, all else that is there came from neighbours,
-    because nobody but the swarm wrote it. `rescued` counts what came from them by HTTP.
+    `layer` is known to the session too; `ledger` notes what was injected, `pipelined` counts bytes
+    that are on their way into the session. If `tracked`, all else that is there came from
+    neighbours, because nobody but the swarm wrote it. `rescued` counts what came from them by HTTP.
 
     `called` are the hosts of neighbours that were called, `met` who of all was connected at the
     last look, the next of which is due at `look_at`; `settled`: there was one since it was added.
@@ -77,8 +77,7 @@ class Transfer:
         self.save_pause = FIRST_SAVE
         self.saved_pieces = 0
         self.layer: PieceLayer | None = None
-        self.injected: Sums = {}
-        self._injected: set[int] = set()
+        self.ledger = Ledger(artifact)
         self.tracked = False
         self.pipelined = 0
         self.rescued = 0
@@ -102,13 +101,12 @@ class Transfer:
 
     @property
     def counts(self) -> ByteCounts:
-        """By source what is there, and what was sent and received in vain."""
+        """By source what is there, once that is known, and what was sent and received in vain."""
         state, before = self.state, self._before
         received = self._received + self.rescued
+        lan, shares = received, self.ledger.sums
         if self.tracked:
-            lan, shares = attributed(state.done, self.injected)
-        else:
-            lan, shares = received, self.injected
+            lan, shares = attributed(state.done, shares) if self.ledger.confirmed else (0, Sums())
         return ByteCounts(
             lan=lan,
             usb=shares.get(Injected.USB, 0),
@@ -191,12 +189,6 @@ class Transfer:
         self.finished.set()
         self.checked.set()
 
-    def attribute(self, piece: int, length: int, source: Injected) -> None:
-        """An injected piece came from there, unless it was injected before."""
-        if piece not in self._injected:
-            self._injected.add(piece)
-            self.injected[source] = self.injected.get(source, 0) + length
-
     def start_over(self) -> None:
         """Its torrent was removed and another one is added for the same file."""
         self._count_anew()
@@ -219,6 +211,8 @@ class Transfer:
             self._count_anew()
         self.state = state
         if state.complete:
+            if not self.ledger.confirmed:
+                self.ledger.confirm((True,) * self.artifact.pieces)
             self.finished.set()
         for listener in self._listeners:
             listener(self.report)

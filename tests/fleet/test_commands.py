@@ -17,7 +17,7 @@ import pytest
 
 from p2pupd.cli.app import run
 from p2pupd.demo.device import Device
-from scenarios.lib.fleet import Json, all_reach, fleet, knows, powered, until
+from scenarios.lib.fleet import Json, all_reach, fleet, knows, on, powered, until
 from scenarios.lib.office import Office
 
 SIZE = 256 * 1024
@@ -132,6 +132,75 @@ async def test_a_watched_picture_stays_until_ctrl_c(
         _, errors = await process.communicate()
         os.close(screen)
         assert (process.returncode, errors.strip()) == (130, b"")
+
+
+async def test_a_watched_picture_outlives_the_daemon(
+    office: Office, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says since when there is no answer, and is current again when the daemon is back."""
+    async with desk(office, capsys) as here:
+        screen, terminal = pty.openpty()
+        command = [sys.executable, "-m", "p2pupd", "status", "--watch"]
+        process = await asyncio.create_subprocess_exec(
+            *command, "--config", str(here.device.config_file), stdout=terminal, stderr=PIPE
+        )
+        os.close(terminal)
+
+        async def shows(text: bytes) -> None:
+            shown = b""
+            while text not in shown:
+                shown += await asyncio.to_thread(os.read, screen, 4096)
+
+        await shows(b"manifest")
+        socket = here.device.directory / "control.sock"
+        socket.rename(socket.with_name("elsewhere"))
+        await shows(b"still asking")
+        socket.with_name("elsewhere").rename(socket)
+        here.device.control.post("/v1/pause", {})
+        await shows(b"paused by the operator")
+        process.send_signal(signal.SIGINT)
+        _, errors = await process.communicate()
+        os.close(screen)
+        assert (process.returncode, errors.strip()) == (130, b"")
+
+
+async def test_the_daemon_is_asked_although_its_configuration_has_a_mistake(
+    office: Office, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mistake that leaves open where it is ends every command but those that only read."""
+    async with desk(office, capsys) as here:
+        file = here.device.config_file
+        good = file.read_text("utf-8")
+        file.write_text(good + "[limits]\ndscp = 99\n")
+        for command in ("status", "peers", "check"):
+            said = await here.types(command)
+            assert "warning: " in said
+            assert "limits.dscp is not within 0 to 63" in said
+        assert "none yet" in await here.types("status")
+        assert "limits.dscp" in await here.types("reload", expect=3)
+        file.write_text(good + "this is not TOML")
+        assert "is not TOML" in await here.types("check", expect=3)
+        assert "is not TOML" in await here.types("status", expect=3)
+        place = ("--state-dir", str(here.device.directory))
+        said = await here.types("status", *place)
+        assert "is not TOML" in said
+        assert "none yet" in said
+
+
+async def test_a_pause_says_when_it_ends(
+    office: Office, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with desk(office, capsys) as here:
+        assert "paused until " in await here.types("pause", "--for", "1h")
+        assert "until" not in await here.types("pause")
+
+
+async def test_a_device_that_installs_nothing_has_nothing_to_approve(office: Office) -> None:
+    async with fleet(None, office.anchor) as floor:
+        seed = floor.seed()
+        async with powered([seed]):
+            await until(seed.status, 15, "daemon answers")
+            assert "installs nothing" in await on(seed, "approve", "1", expect=4)
 
 
 async def test_without_room_on_the_stick_nothing_is_lost(

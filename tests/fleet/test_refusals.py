@@ -47,7 +47,9 @@ class Bench:
         said = await on(self.device, "import", str(stick), expect=code)
         assert says in said
         status = json.loads(await on(self.device, "status", "--json"))
-        assert reason in reasons(status)
+        noted = {each["reason"] for each in await events(self.device) if "reason" in each}
+        assert reason in reasons(status) | noted
+        assert status["sources"] == {}
         await self.is_untouched()
 
     async def is_untouched(self) -> None:

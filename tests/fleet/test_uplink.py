@@ -15,6 +15,8 @@ from scenarios.lib.fleet import fleet, knows, powered, until
 from scenarios.lib.office import Office
 from tests.serving import Served, served
 
+MIB = 1 << 20
+
 
 @pytest.fixture
 def office(tmp_path: Path) -> Office:
@@ -103,3 +105,26 @@ async def test_status_tells_of_the_limits(
         status = await there.status()
         assert status is not None
         assert status["uplink"] is None
+
+
+async def test_status_tells_the_rate_of_an_uplink_that_works_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow = Office(tmp_path / "slow", 6 * MIB)
+    slow.release(1)
+    async with two(slow, rate="1M") as (here, _, server):
+
+        async def halfway() -> bool:
+            status = await here.status()
+            (transfer,) = (status or {})["transfers"] or [{"done": 0}]
+            return int(transfer["done"]) > 3 * MIB
+
+        await until(halfway, 20, "a half came over the uplink")
+        status = await here.status()
+        assert status is not None
+        (transfer,) = status["transfers"]
+        assert transfer["source"] == f"uplink:{server.url}"
+        assert 0.5 * MIB <= transfer["rate"] <= 1.5 * MIB
+        shown = await types(here, capsys, "status")
+        assert f"reads uplink:{server.url}" in shown
+        assert "0 B/s" not in shown

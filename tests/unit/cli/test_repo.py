@@ -226,6 +226,7 @@ def test_export_writes_a_stick_that_show_reads(acme: Path, tmp_path: Path, capsy
     assert "os 1.1 (release 2)" in said
     assert "os 1.0 (release 1)" not in said.split("bytes, sha256")[-1]
     assert "stick is ready" in said
+    assert run(["repo", "show", "--repo", "stick"]) == 0
     assert run(["repo", "show", "stick"]) == 0
     listing = capsys.readouterr().out
     assert "os 1.0 (release 1)  for rev-a  49994 bytes  (file not here)" in listing

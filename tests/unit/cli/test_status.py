@@ -51,6 +51,16 @@ def test_a_running_transfer_tells_its_pace_too() -> None:
     ]
 
 
+def test_a_transfer_by_the_uplink_alone_tells_no_neighbours() -> None:
+    alone = transfer(state="fetching", source="uplink:http://far/", done=16 * MIB, peers=0)
+    assert printed(alone)[1:] == [
+        "gateway-os 1.2  fetching  25 %  1.0 MiB/s",
+        "  reads uplink:http://far/",
+    ]
+    lonely = transfer(state="fetching", done=0, peers=0, rate=0)
+    assert printed(lonely)[1:] == ["gateway-os 1.2  fetching  0 %  0 peer(s)  0 B/s"]
+
+
 def test_what_is_read_from_a_stick_and_what_is_wrong_with_it_is_told() -> None:
     trouble = {"reason": "wrong-bytes", "detail": "not what was signed"}
     shown = printed(transfer(state="importing", source="usb:/media/stick", done=0, **trouble))

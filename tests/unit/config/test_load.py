@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from p2pupd.config.load import Config, load_config
+from p2pupd.config.load import Config, find_control, load_config
 from p2pupd.errors import ConfigError
 from p2pupd.model.device import Role
 
@@ -181,3 +181,28 @@ comand = ["true"]
 def test_a_value_that_makes_no_sense_is_told(file: Path, key: str, value: str, wrong: str) -> None:
     (mistake,) = _mistakes(file, "", [f"{key}={value}"])
     assert wrong in mistake
+
+
+def test_the_daemon_is_found_whatever_else_is_wrong(file: Path, tmp_path: Path) -> None:
+    file.write_text('[device]\nstate_dir = "state"\n[limits]\ndscp = 99\n[nothing]\na = 1\n')
+    found = find_control(file, environment={})
+    assert found.socket == tmp_path / "state" / "control.sock"
+    assert found.certain
+    assert len(found.mistakes.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[device\n", "control = 1\n", "[device]\nstate_dir = 1\n", "[control]\nsocket = []\n"],
+)
+def test_where_the_daemon_is_may_be_what_is_wrong(file: Path, text: str) -> None:
+    file.write_text(text)
+    found = find_control(file, environment={})
+    assert not found.certain
+    assert found.mistakes
+
+
+def test_a_flag_that_cannot_be_read_may_have_said_where_the_daemon_is(file: Path) -> None:
+    file.write_text("")
+    assert find_control(file, environment={}).mistakes == ""
+    assert not find_control(file, overrides=["control.socket"], environment={}).certain

@@ -159,19 +159,25 @@ def received(one: Party, artifact: Artifact) -> int:
     return one.swarm.counts(artifact).received
 
 
-async def test_sources_are_noted_whenever_the_file_is_synced(tmp_path: Path) -> None:
+def noted(artifact: Artifact, party: Party) -> ledger.Sums:
+    found = ledger.read(artifact, party.directory)
+    assert found is not None
+    return found.sums
+
+
+async def test_sources_are_noted_before_pieces_are_written(tmp_path: Path) -> None:
     artifact, content = an_artifact(tmp_path / "stick", 20 * MIB, MIB)
     layer = layer_of_file(artifact, tmp_path / "stick")
     async with http_party(tmp_path / "a") as alice:
         await alice.swarm.supply(artifact, alice.directory, layer)
-        assert ledger.read(artifact, alice.directory) == {}
-        for piece in range(artifact.pieces):
+        assert noted(artifact, alice) == {}
+        for piece in range(9):
             part = content[piece * MIB : (piece + 1) * MIB]
             await alice.swarm.inject(artifact, piece, part, Injected.USB)
-        assert ledger.read(artifact, alice.directory) == {Injected.USB: 16 * MIB}
+        assert noted(artifact, alice) == {Injected.USB: 16 * MIB}
         await alice.swarm.drop(artifact)
-        assert ledger.read(artifact, alice.directory) == {Injected.USB: 20 * MIB}
-        assert alice.swarm.counts(artifact).usb == 20 * MIB
+        assert noted(artifact, alice) == {Injected.USB: 9 * MIB}
+        assert alice.swarm.counts(artifact).usb == 9 * MIB
 
 
 async def test_a_ledger_that_cannot_be_written_is_told_and_costs_no_content(

@@ -40,7 +40,7 @@ def test_sources_sum_to_what_is_there() -> None:
 
 async def test_what_nobody_injected_came_from_neighbours() -> None:
     transfer = a_transfer()
-    transfer.tracked, transfer.injected = True, {Injected.UPLINK: 40}
+    transfer.tracked, transfer.ledger.sums = True, {Injected.UPLINK: 40}
     transfer.receive(TorrentState(ROOT, done=100, received=100, redundant=40))
     assert transfer.counts == ByteCounts(lan=60, uplink=40, received=65, sent=7, wasted=40)
 
