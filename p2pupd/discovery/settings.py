@@ -61,7 +61,7 @@ class DiscoverySettings:
         check=_peers,
     )
     neighbours: int = setting(
-        30, "Neighbours kept at most; which ones is stable.", check=within(1, 200)
+        64, "Neighbours kept at most; which ones is stable.", check=within(1, 200)
     )
     candidates: int = setting(
         256, "Devices remembered at most, kept or not yet asked.", check=within(1, 4096)

@@ -60,9 +60,16 @@ def home_pieces(pieces: int, own: DeviceId, fetching: Collection[DeviceId]) -> l
     The rank of `own` among all that fetch picks its share: equal shares, so that the devices end
     with them at the same time. Alone, every piece has the same priority.
     """
+    priorities = [OTHERS_SHARE] * pieces
+    for piece in share_of(pieces, own, fetching):
+        priorities[piece] = OWN_SHARE
+    return priorities
+
+
+def share_of(pieces: int, own: DeviceId, fetching: Collection[DeviceId]) -> range:
+    """The pieces that `own` is to ask for first."""
     everyone = sorted({own, *fetching})
-    rank, count = everyone.index(own), len(everyone)
-    return [OWN_SHARE if piece % count == rank else OTHERS_SHARE for piece in range(pieces)]
+    return range(everyone.index(own), pieces, len(everyone))
 
 
 def request_queue(outstanding: int, fetching: int) -> int:

@@ -15,7 +15,7 @@ from p2pupd.errors import ContentError, FetchError, UpdateError
 from p2pupd.model.device import ByteCounts
 from p2pupd.model.ids import DeviceId
 from p2pupd.model.release import Artifact
-from p2pupd.swarm import handles, mesh
+from p2pupd.swarm import handles, mesh, parting
 from p2pupd.swarm.alerts import (
     Alert,
     AlertsLost,
@@ -77,6 +77,7 @@ class LibtorrentSwarm:
         self._peers: dict[DeviceId, SwarmPeer] = {}
         self._torrents = Torrents(settings, self._dress)
         self._blocks = Blocklist(settings.unwanted_blocks, settings.block_for)
+        self._away: frozenset[str] = frozenset()
 
     @property
     def listen_port(self) -> int:
@@ -312,8 +313,18 @@ class LibtorrentSwarm:
 
     def _block(self, host: str, why: str) -> None:
         log.warning("swarm.blocked host=%s why=%s", host, why)
-        if self._listening:
-            self._listening.filter(self._blocks.blocked)
+        self._keep_away()
+
+    def _keep_away(self) -> None:
+        """Neither call nor answer who is blocked, nor seeds that are left to others."""
+        away = self.blocked | parting.avoided(self._torrents, self._peers.values())
+        if self._listening is None or away == self._away:
+            return
+        back, self._away = self._away - away, away
+        self._listening.filter(away)
+        for transfer in self._torrents:
+            transfer.called -= back
+            self._call(transfer, set(transfer.met) - back)
 
     async def _watch(self, listening: Listening, group: asyncio.TaskGroup) -> None:
         """Ask for counters, save resume data, restart what stands still, and get help for it."""
@@ -331,10 +342,10 @@ class LibtorrentSwarm:
             if self._torrents:
                 listening.session.post_torrent_updates()
             now = asyncio.get_running_loop().time()
-            if self._blocks.expire(now):
-                listening.filter(self._blocks.blocked)
+            self._blocks.expire(now)
             for transfer in self._torrents:
                 await self._look_after(transfer, now)
+            self._keep_away()
             if rescue:
                 await rescue.tend(self._torrents)
 
@@ -351,6 +362,7 @@ class LibtorrentSwarm:
         try:
             await self._torrents.confirm(transfer)
             await self._look_around(transfer, now)
+            await parting.look(transfer, self._own, now)
             if transfer.state.pieces > transfer.saved_pieces and now >= transfer.save_at:
                 transfer.save_at = now + transfer.save_pause
                 transfer.save_pause = min(self._settings.resume_interval, 2 * transfer.save_pause)

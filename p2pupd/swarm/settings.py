@@ -46,9 +46,9 @@ class SwarmSettings:
     port: int = setting(
         0, "TCP port for blocks, the same on every interface; 0 is any.", check=within(0, 65535)
     )
-    connections: int = setting(30, "Connections per artifact.", check=within(2, 500))
+    connections: int = setting(80, "Connections per artifact.", check=within(2, 500))
     connections_total: int = setting(
-        200, "Connections of all artifacts together.", check=within(2, 4000)
+        300, "Connections of all artifacts together.", check=within(2, 4000)
     )
     degree: int = setting(
         8,

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 
 import libtorrent as lt
 
+from p2pupd.core.parting import Parting
 from p2pupd.core.piece_layer import PieceLayer
 from p2pupd.errors import FetchError, SpaceError, UpdateError
 from p2pupd.host.files import NO_SPACE_ERRNOS
@@ -52,7 +53,8 @@ class Transfer:
 
     `called` are the hosts of neighbours that were called, `met` who of all was connected at the
     last look, the next of which is due at `look_at`; `settled`: there was one since it was added.
-    `home` are the devices among which the pieces are shared out.
+    `home` are the devices among which the pieces are shared out; `parting` tells whether the seeds
+    are left to the others.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Transfer:
         self.look_at = 0.0
         self.settled = False
         self.home: frozenset[DeviceId] = frozenset()
+        self.parting = Parting()
         self._before = before
         self._listeners: list[ProgressListener] = []
         self._waiting: list[tuple[type[TorrentAlert], asyncio.Future[TorrentAlert]]] = []

@@ -10,6 +10,10 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ADDRESSES: Final = 16 * 1024
 
 _FLOORS = itertools.count(1)
 
@@ -37,6 +41,7 @@ class Net:
         self.hosts: list[Host] = []
 
     def up(self) -> None:
+        _make_room_for_addresses()
         _ip("netns", "add", self._bridge)
         _ip(
             "-n", self._bridge, "link", "add", "br0", "type", "bridge",
@@ -110,6 +115,14 @@ def network(rate: int | None = None) -> Iterator[Net]:
         yield net
     finally:
         net.down()
+
+
+def _make_room_for_addresses() -> None:
+    """All namespaces of a machine share one table of resolved addresses, of 1024 by default: 33
+    hosts that know each other do not fit, and would not reach each other."""
+    limit = Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3")
+    if int(limit.read_text()) < ADDRESSES:
+        limit.write_text(str(ADDRESSES))
 
 
 def _ip(*arguments: str) -> str:

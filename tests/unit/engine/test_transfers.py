@@ -1,5 +1,7 @@
-"""What a transfer remembers of its sources (lies for ever, failures to fetch for a while) and of its
-pace."""
+"""What a transfer remembers of its sources, and of its pace.
+
+Lies are remembered for ever, failures to fetch for a while.
+"""
 
 import asyncio
 

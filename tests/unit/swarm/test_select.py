@@ -47,7 +47,7 @@ async def test_without_libtorrent_there_is_http_unless_libtorrent_was_asked_for(
 @pytest.mark.parametrize(
     ("settings", "connections"),
     [
-        (SwarmSettings(), (30, 200)),
+        (SwarmSettings(), (80, 300)),
         (SwarmSettings(memory=Memory.SMALL), (8, 12)),
         (SwarmSettings(memory=Memory.SMALL, connections=3, connections_total=4), (3, 4)),
     ],
