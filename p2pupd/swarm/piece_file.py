@@ -67,8 +67,9 @@ class PieceFile:
             os.close(fd)
         return here
 
-    def write(self, piece: int, content: bytes) -> bool:
-        """Put a piece in its place; true when all that is there was synced on this occasion.
+    def write(self, piece: int, content: bytes | memoryview, *, keep: bool = False) -> bool:
+        """Put a piece, and those that follow in `content`, in their places; true when all that is
+        there was synced on this occasion. To `keep` it in memory is for what is read again soon.
 
         Raises SpaceError or FetchError.
         """
@@ -82,7 +83,7 @@ class PieceFile:
                 self._unsynced += len(content)
                 synced = self._unsynced >= SYNC_EVERY
                 if synced:
-                    self._flush(fd)
+                    self._flush(fd, keep)
                 return synced
             finally:
                 os.close(fd)
@@ -101,11 +102,12 @@ class PieceFile:
         except OSError as error:
             raise self._failed("write", error) from error
 
-    def _flush(self, fd: int) -> None:
+    def _flush(self, fd: int, keep: bool = False) -> None:
         """An image must not push out of memory everything else."""
         self._unsynced = 0
         os.fsync(fd)
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        if not keep:
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def _failed(self, doing: str, error: OSError) -> UpdateError:
         kind = SpaceError if error.errno in NO_SPACE_ERRNOS else FetchError
