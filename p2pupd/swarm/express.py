@@ -146,7 +146,8 @@ class ExpressSwarm:
         lone = await self._still_alone(artifact)
         if lone is None:
             return await self._torrents.holdings(artifact)
-        await lone.flush()
+        if lone.all_taken:
+            await lone.flush()
         return Holdings(tuple(lone.here), (0,) * artifact.pieces)
 
     def counts(self, artifact: Artifact) -> ByteCounts:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import deque
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ from p2pupd.swarm.ledger import Sums, attributed
 from p2pupd.swarm.piece_file import PieceFile
 
 RUN: Final = 1024 * 1024
-"""Bytes of adjoining pieces that are written at once."""
+"""Bytes of adjoining pieces that are written at once; twice as much is held."""
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,9 @@ class Lone:
         self._tracked = False
         self._pending: list[tuple[int, bytes, Injected]] = []
         self._pending_bytes = 0
-        self._writing = asyncio.Lock()
+        self._written: list[tuple[int, bytes, Injected]] = []
+        self._writing: asyncio.Future[bool] | None = None
+        self._counting = asyncio.Lock()
         self._opened = asyncio.Event()
         self._arrival: Arrival | None = None
         self._missing = artifact.pieces
@@ -95,26 +98,45 @@ class Lone:
                     self._received += length_of_piece(self.artifact, piece)
 
     async def take(self, piece: int, content: bytes, source: Injected) -> None:
-        """Put a proved piece in, soon. Raises SpaceError or FetchError."""
+        """Put a proved piece in, soon. Raises SpaceError or FetchError, also of an earlier one."""
         await self._opened.wait()
         if self._pending and self._pending[-1][0] + 1 != piece:
-            await self.flush()
+            await self._write()
         self._pending.append((piece, content, source))
         self._pending_bytes += len(content)
         if self._pending_bytes >= RUN:
-            await self.flush()
+            await self._write()
 
     async def flush(self) -> None:
-        """Write what was taken. Raises SpaceError or FetchError."""
+        """Write all that was taken. Raises SpaceError or FetchError."""
+        await self._write()
+        await self._settle()
+
+    @property
+    def all_taken(self) -> bool:
+        """Nothing is missing but what is being written."""
+        return self._missing <= len(self._pending) + len(self._written)
+
+    async def _write(self) -> None:
+        """Begin to write what was taken: the next pieces may be read meanwhile."""
         await self._opened.wait()
-        async with self._writing:
-            pending, self._pending, self._pending_bytes = self._pending, [], 0
-            if not pending:
+        while self._writing is not None:
+            await self._settle()
+        if self._pending:
+            self._written, self._pending, self._pending_bytes = self._pending, [], 0
+            parts = [content for _, content, _ in self._written]
+            write = partial(self.file.write, self._written[0][0], *parts, keep=True)
+            self._writing = asyncio.get_running_loop().run_in_executor(None, write)
+
+    async def _settle(self) -> None:
+        """Wait for what is being written, and count it."""
+        async with self._counting:
+            if self._writing is None:
                 return
-            content = b"".join(part for _, part, _ in pending)
-            write = self.file.write
-            synced = await asyncio.to_thread(write, pending[0][0], content, keep=True)
-            for piece, part, source in pending:
+            writing, written = self._writing, self._written
+            self._writing, self._written = None, []
+            synced = await writing
+            for piece, part, source in written:
                 if self.here[piece]:
                     continue
                 self._count(piece)

@@ -67,7 +67,7 @@ class PieceFile:
             os.close(fd)
         return here
 
-    def write(self, piece: int, content: bytes | memoryview, *, keep: bool = False) -> bool:
+    def write(self, piece: int, *content: bytes | memoryview, keep: bool = False) -> bool:
         """Put a piece, and those that follow in `content`, in their places; true when all that is
         there was synced on this occasion. To `keep` it in memory is for what is read again soon.
 
@@ -76,11 +76,14 @@ class PieceFile:
         try:
             fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
             try:
-                at, view = piece * self._artifact.piece_length, memoryview(content)
+                at = piece * self._artifact.piece_length
+                length = sum(len(each) for each in content)
+                written = os.pwritev(fd, content, at)
+                view = memoryview(b"".join(content) if written < length else b"")[written:]
                 while view:
-                    written = os.pwrite(fd, view, at)
                     at, view = at + written, view[written:]
-                self._unsynced += len(content)
+                    written = os.pwrite(fd, view, at)
+                self._unsynced += length
                 synced = self._unsynced >= SYNC_EVERY
                 if synced:
                     self._flush(fd, keep)
