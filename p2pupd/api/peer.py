@@ -1,10 +1,11 @@
 """The peer API that neighbours call: HTTP/1.1, msgpack bodies (docs/protocol, wire.messages).
 
 `GET /peer/v1/hello` · `GET /peer/v1/bundle` (ETag = digest, 304, deflate) · `POST /peer/v1/notify`
-(204) · `GET /peer/v1/artifact/<sha256>` (one Range; several are refused with 416) · `GET
+(204) · `GET /peer/v1/artifact/<sha256>` (one Range; several are refused with 416; of one that is
+arriving, a part with both ends named, which is waited for) · `GET
 /peer/v1/artifact/<sha256>/layer` (32 bytes a piece; 503 while it is being computed). What is
 unknown is 404, too much at once 429, a request that takes too long to arrive 408, a malformed one
-400, an artifact that may not move now 503 with Retry-After.
+400, an artifact that may not move now, or a part that does not come soon, 503 with Retry-After.
 """
 
 import asyncio

@@ -48,21 +48,10 @@ class RangeClient:
             sock: socket.socket = connection.sock
             opened(lambda: _hang_up(sock))
             sock.settimeout(settings.content_stall)
-            part = f"{wanted.start}-{wanted.stop - 1}"
-            connection.request(
-                "GET",
-                f"/peer/v1/artifact/{sha256}",
-                headers={"Range": f"bytes={part}", "User-Agent": "p2pupd"},
-            )
+            connection.request("GET", f"/peer/v1/artifact/{sha256}", headers=_headers(wanted))
             answer = connection.getresponse()
-            _check(answer, part, len(wanted), url)
-            left = len(wanted)
-            while left:
-                view = buffer[: min(left, len(buffer))]
-                if answer.readinto(view) != len(view):
-                    raise ProtocolError(f"{url} ended {left} bytes early")
-                sink(view)
-                left -= len(view)
+            _check(answer, wanted, url)
+            _pour(answer, len(wanted), buffer, sink, url)
         except (OSError, http.client.HTTPException, ValueError) as error:
             why = str(error) or type(error).__name__
             raise FetchError(f"{url} does not answer: {why}") from error
@@ -70,15 +59,35 @@ class RangeClient:
             connection.close()
 
 
-def _check(answer: http.client.HTTPResponse, part: str, length: int, url: str) -> None:
+def _headers(wanted: range) -> dict[str, str]:
+    return {"Range": f"bytes={wanted.start}-{wanted.stop - 1}", "User-Agent": "p2pupd"}
+
+
+def _pour(
+    answer: http.client.HTTPResponse,
+    left: int,
+    buffer: memoryview,
+    sink: Callable[[memoryview], None],
+    url: str,
+) -> None:
+    while left:
+        view = buffer[: min(left, len(buffer))]
+        if answer.readinto(view) != len(view):
+            raise ProtocolError(f"{url} ended {left} bytes early")
+        sink(view)
+        left -= len(view)
+
+
+def _check(answer: http.client.HTTPResponse, wanted: range, url: str) -> None:
     if answer.status in BUSY:
         raise NeighbourBusy(f"{url} is busy: {answer.status} {answer.reason}", 1)
     if answer.status not in (200, 206):
         raise FetchError(f"{url} answered {answer.status} {answer.reason}")
+    part = f"bytes {wanted.start}-{wanted.stop - 1}/"
     right = (
         answer.status == 206
-        and answer.getheader("Content-Range", "").startswith(f"bytes {part}/")
-        and answer.length == length
+        and answer.getheader("Content-Range", "").startswith(part)
+        and answer.length == len(wanted)
         and answer.getheader("Content-Encoding") is None
     )
     if not right:

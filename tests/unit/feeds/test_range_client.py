@@ -106,7 +106,13 @@ def test_another_thread_can_break_it_off() -> None:
 
     with answering() as port, pytest.raises(FetchError):
         RangeClient(patient).stream(
-            "127.0.0.1", port, DIGEST, range(8), memoryview(bytearray(8)), bytes, cut_later
+            "127.0.0.1",
+            port,
+            DIGEST,
+            range(8),
+            memoryview(bytearray(8)),
+            bytearray().extend,
+            cut_later,
         )
     cuts[0]()
 
