@@ -25,7 +25,7 @@ from p2pupd.swarm.arrivals import Wires
 from p2pupd.swarm.hostility import Blocklist
 from p2pupd.swarm.interface import Holdings, Injected, ProgressListener, SwarmPeer
 from p2pupd.swarm.lone import Lone
-from p2pupd.swarm.ride import WORKERS, Ride, WrongBytes
+from p2pupd.swarm.ride import WORKERS, Ride, WrongBytes, first_of, seen
 from p2pupd.swarm.session import LibtorrentSwarm
 
 WORTH_IT: Final = 16 * 1024 * 1024
@@ -126,8 +126,10 @@ class ExpressSwarm:
         self._torrents.set_peers(peers)
 
     async def supply(self, artifact: Artifact, directory: Path, layer: PieceLayer) -> None:
-        if artifact.pieces_root in self._lones:
-            return
+        if lone := self._lones.get(artifact.pieces_root):
+            if lone.supplied:
+                return
+            await self._hand_over(lone)
         await self._torrents.supply(artifact, directory, layer)
         self._supplied[artifact.pieces_root] = (directory, layer)
 
@@ -222,17 +224,26 @@ class ExpressSwarm:
     async def _begin(self, artifact: Artifact, directory: Path) -> Lone | None:
         """The transfer without BitTorrent, where there can be one."""
         await self._torrents.listening()
-        if not self._may_ride(artifact) or self._torrents.counts(artifact).received:
+        known = self._torrents.counts(artifact).received or artifact.pieces_root in self._supplied
+        if known or not self._may_ride(artifact):
             return None
-        lone = Lone(artifact, directory, self._now(), supplied=False)
-        layer = await asyncio.to_thread(kept_layer, artifact, directory)
-        layer = layer or await self._ask_layer(artifact)
-        if layer is None or artifact.pieces_root in self._lones:
-            self._slow.add(artifact.pieces_root)
-            return self._lones.get(artifact.pieces_root)
-        await lone.open(layer)
-        self._lones[artifact.pieces_root] = lone
-        log.info("swarm.express root=%s", artifact.pieces_root[:16])
+        root = artifact.pieces_root
+        lone = self._lones[root] = Lone(artifact, directory, self._now(), supplied=False)
+        try:
+            layer = await asyncio.to_thread(kept_layer, artifact, directory)
+            layer = layer or await self._ask_layer(artifact)
+            if layer is not None and not lone.over:
+                await lone.open(layer)
+        except BaseException:
+            self._forget(lone)
+            raise
+        if lone.failure:
+            raise lone.failure
+        if lone.layer is None:
+            self._slow.add(root)
+            self._forget(lone)
+            return None
+        log.info("swarm.express root=%s", root[:16])
         return lone
 
     async def _ask_layer(self, artifact: Artifact) -> PieceLayer | None:
@@ -256,8 +267,7 @@ class ExpressSwarm:
                 await self._hand_over(lone)
                 return False
         except BaseException:
-            if not lone.supplied:
-                self._forget(lone)
+            self._forget(lone)
             raise
         finally:
             await lone.leave()
@@ -283,7 +293,7 @@ class ExpressSwarm:
             if threads:
                 await asyncio.wait(threads, timeout=BROKEN_WITHIN)
             for each in threads:
-                each.add_done_callback(_seen)
+                each.add_done_callback(seen)
             lone.landed(ride.landed)
 
     async def _wait(
@@ -311,7 +321,7 @@ class ExpressSwarm:
                     log.info("swarm.express-slow root=%s", lone.artifact.pieces_root[:16])
                     return False
                 look_at, before = self._now() + LOOK, lone.done
-            await _first_of(work, TICK)
+            await first_of(work, TICK)
 
     def _rides_well(self, lone: Lone, work: set[asyncio.Future[None]]) -> bool:
         """Whether no thread has failed; whoever sent wrong bytes is not asked again."""
@@ -347,7 +357,7 @@ class ExpressSwarm:
     async def _still_alone(self, artifact: Artifact) -> Lone | None:
         lone = self._lones.get(artifact.pieces_root)
         if lone is None or not lone.supplied:
-            return lone
+            return None
         if lone.whole or self._goes_on(lone):
             return lone
         await self._hand_over(lone)
@@ -361,7 +371,8 @@ class ExpressSwarm:
                 return
             log.info("swarm.handed-over root=%s done=%d", artifact.pieces_root[:16], lone.done)
             self._slow.add(artifact.pieces_root)
-            await lone.flush()
+            if lone.layer:
+                await lone.flush()
             await lone.leave()
             self._forget(lone)
             if lone.layer:
@@ -384,16 +395,3 @@ class ExpressSwarm:
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
-
-
-def _seen(work: asyncio.Future[None]) -> None:
-    """How it ended when it was broken off is no news."""
-    if not work.cancelled():
-        work.exception()
-
-
-async def _first_of(work: set[asyncio.Future[None]], seconds: float) -> None:
-    if work:
-        await asyncio.wait(work, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    else:
-        await asyncio.sleep(seconds)

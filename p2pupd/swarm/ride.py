@@ -3,6 +3,7 @@
 Each piece is proved before it is written. Whatever goes wrong ends the ride; what is there stays.
 """
 
+import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -106,6 +107,20 @@ class Ride:
         if view:
             self._file.write(first, view, keep=True)
             self.landed.append(range(first, end))
+
+
+def seen(work: asyncio.Future[None]) -> None:
+    """How it ended when it was broken off is no news."""
+    if not work.cancelled():
+        work.exception()
+
+
+async def first_of(work: set[asyncio.Future[None]], seconds: float) -> None:
+    """Wait until one of them ends, or so long."""
+    if work:
+        await asyncio.wait(work, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    else:
+        await asyncio.sleep(seconds)
 
 
 def _spans(layer: PieceLayer, missing: Sequence[int]) -> Iterator[range]:

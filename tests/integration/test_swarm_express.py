@@ -9,6 +9,7 @@ import pytest
 
 from p2pupd.core.allowance import Allowance
 from p2pupd.core.piece_layer import length_of_piece
+from p2pupd.errors import FetchError
 from p2pupd.host.layer_files import layer_of_file
 from p2pupd.model.device import ByteCounts, TransferProgress
 from p2pupd.model.release import Artifact
@@ -213,3 +214,42 @@ async def test_what_is_there_is_kept_when_the_neighbour_dies(tmp_path: Path) -> 
             assert counts.received == SIZE
             assert alice.content(artifact) == content
             assert other.swarm.counts(artifact).sent < SIZE
+
+
+async def test_a_stick_that_comes_in_the_middle_of_it_is_used(tmp_path: Path) -> None:
+    artifact, content = an_artifact(tmp_path / "stick", SIZE)
+    async with (
+        express_party(tmp_path / "seed", seed=True) as seed,
+        express_party(tmp_path / "a") as alice,
+        asyncio.TaskGroup() as group,
+    ):
+        meet(seed, alice)
+        await stick(seed, artifact, tmp_path / "stick", 0, artifact.pieces // 2)
+        fetching = group.create_task(fetched(alice, artifact))
+        await eventually(lambda: alice.swarm.counts(artifact).lan > 0)
+        await stick(alice, artifact, tmp_path / "stick", 0, artifact.pieces)
+        counts = await fetching
+        assert counts.lan + counts.usb == SIZE
+        assert counts.usb > 0
+        assert alice.content(artifact) == content
+
+
+async def test_what_is_dropped_while_it_is_asked_for_ends(tmp_path: Path) -> None:
+    artifact, _ = an_artifact(tmp_path / "seed", SIZE)
+    async with (
+        express_party(tmp_path / "seed", seed=True) as seed,
+        express_party(tmp_path / "a") as alice,
+        asyncio.TaskGroup() as group,
+    ):
+        meet(seed, alice)
+        fetching = group.create_task(refused(alice, artifact))
+        await eventually(lambda: seed.shelf and seed.shelf.asked_layers)
+        await alice.swarm.drop(artifact)
+        assert await fetching == "dropped"
+
+
+async def refused(one: Party, artifact: Artifact) -> str:
+    """Why it could not be fetched."""
+    with pytest.raises(FetchError) as error:
+        await fetched(one, artifact)
+    return error.value.reason
