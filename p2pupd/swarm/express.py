@@ -28,13 +28,13 @@ from p2pupd.swarm.lone import Lone
 from p2pupd.swarm.ride import WORKERS, Ride, WrongBytes, first_of, seen
 from p2pupd.swarm.session import LibtorrentSwarm
 
-WORTH_IT: Final = 16 * 1024 * 1024
+WORTH_IT: Final = 32 * 1024 * 1024
 """Bytes: a smaller artifact is there before it matters who brings it."""
 LAYER_TRIES: Final = 8
 LAYER_PAUSE: Final = 0.15
 """Seconds: a seed that accepted the release at the same time may just be opening its stick."""
 TICK: Final = 0.1
-LOOK: Final = 2.0
+LOOK: Final = 1.0
 SLOWEST: Final = 8 * 1024 * 1024
 """Bytes per second: BitTorrent fills a slower line as well, and does more for others."""
 BROKEN_WITHIN: Final = 2.0

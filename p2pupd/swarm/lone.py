@@ -52,9 +52,8 @@ class Lone:
         self._tracked = False
         self._pending: list[tuple[int, bytes, Injected]] = []
         self._pending_bytes = 0
-        self._written: list[tuple[int, bytes, Injected]] = []
+        self._in_writing = 0
         self._writing: asyncio.Future[bool] | None = None
-        self._counting = asyncio.Lock()
         self._opened = asyncio.Event()
         self._arrival: Arrival | None = None
         self._missing = artifact.pieces
@@ -115,7 +114,7 @@ class Lone:
     @property
     def all_taken(self) -> bool:
         """Nothing is missing but what is being written."""
-        return self._missing <= len(self._pending) + len(self._written)
+        return self._missing <= len(self._pending) + self._in_writing
 
     async def _write(self) -> None:
         """Begin to write what was taken: the next pieces may be read meanwhile."""
@@ -123,38 +122,53 @@ class Lone:
         while self._writing is not None:
             await self._settle()
         if self._pending:
-            self._written, self._pending, self._pending_bytes = self._pending, [], 0
-            parts = [content for _, content, _ in self._written]
-            write = partial(self.file.write, self._written[0][0], *parts, keep=True)
+            written, self._pending, self._pending_bytes = self._pending, [], 0
+            parts = [content for _, content, _ in written]
+            write = partial(self.file.write, written[0][0], *parts, keep=True)
             self._writing = asyncio.get_running_loop().run_in_executor(None, write)
+            self._writing.add_done_callback(partial(self._wrote, written))
+            self._in_writing = len(written)
 
-    async def _settle(self) -> None:
-        """Wait for what is being written, and count it."""
-        async with self._counting:
-            if self._writing is None:
-                return
-            writing, written = self._writing, self._written
-            self._writing, self._written = None, []
-            synced = await writing
-            for piece, part, source in written:
-                if self.here[piece]:
-                    continue
-                self._count(piece)
-                if source is Injected.LAN:
-                    self._received += len(part)
-                else:
-                    self._injected[source] = self._injected.get(source, 0) + len(part)
+    def _wrote(
+        self, written: list[tuple[int, bytes, Injected]], writing: asyncio.Future[bool]
+    ) -> None:
+        """Count it, also when nobody waits for it any more."""
+        self._in_writing = 0
+        if writing.cancelled() or writing.exception() is not None:
+            return
+        for piece, part, source in written:
+            if self.here[piece]:
+                continue
+            self._count(piece)
+            if source is Injected.LAN:
+                self._received += len(part)
+            else:
+                self._injected[source] = self._injected.get(source, 0) + len(part)
         if self._arrival:
             self._arrival.changed()
-        if synced:
-            await self.leave()
+
+    async def _settle(self) -> None:
+        """Wait for what is being written. Cancelling it leaves that alone."""
+        writing = self._writing
+        if writing is None:
+            return
+        await asyncio.wait([writing])
+        if self._writing is writing:
+            self._writing = None
+        if writing.result():
+            await self._note()
 
     async def complete(self) -> None:
         """Everything is in the file: make it durable. Raises SpaceError or FetchError."""
         await asyncio.to_thread(self.file.sync)
 
     async def leave(self) -> None:
-        """Note what came from where."""
+        """Nobody works on it just now: note what came from where."""
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
+        await self._note()
+
+    async def _note(self) -> None:
         if not self._tracked:
             return
         sums = dict(self._injected)
