@@ -97,6 +97,7 @@ class ExpressSwarm:
                     return self.counts(artifact)
                 continue
             try:
+                await self._remember(artifact, directory)
                 await self._torrents.fetch(artifact, directory, told)
             except FetchError:
                 if root not in self._lones:
@@ -153,21 +154,14 @@ class ExpressSwarm:
         return Holdings(tuple(lone.here), (0,) * artifact.pieces)
 
     def counts(self, artifact: Artifact) -> ByteCounts:
-        root = artifact.pieces_root
-        outside = self._outside.get(root, ByteCounts())
-        counts = self._torrents.counts(artifact)
-        if lone := self._lones.get(root):
-            own = lone.counts
-            return replace(
-                own,
-                received=own.received + outside.received + counts.received,
-                sent=counts.sent,
-                wasted=own.wasted + outside.wasted + counts.wasted,
-            )
+        counts, lone = self._torrents.counts(artifact), self._lones.get(artifact.pieces_root)
+        outside = self._outside.get(artifact.pieces_root, ByteCounts())
+        own = lone.counts if lone else ByteCounts()
         return replace(
-            counts,
-            received=counts.received + outside.received,
-            wasted=counts.wasted + outside.wasted,
+            own if lone else counts,
+            received=own.received + outside.received + counts.received,
+            sent=counts.sent,
+            wasted=own.wasted + outside.wasted + counts.wasted,
         )
 
     # -- alone -----------------------------------------------------------------------------------
@@ -245,6 +239,12 @@ class ExpressSwarm:
             return None
         log.info("swarm.express root=%s", root[:16])
         return lone
+
+    async def _remember(self, artifact: Artifact, directory: Path) -> None:
+        """What an earlier run has left is found with the layer that it kept."""
+        layer = await asyncio.to_thread(kept_layer, artifact, directory)
+        if layer is not None:
+            await self._torrents.supply(artifact, directory, layer)
 
     async def _ask_layer(self, artifact: Artifact) -> PieceLayer | None:
         for _ in range(LAYER_TRIES):

@@ -253,3 +253,21 @@ async def refused(one: Party, artifact: Artifact) -> str:
     with pytest.raises(FetchError) as error:
         await fetched(one, artifact)
     return error.value.reason
+
+
+async def test_what_a_stick_left_is_found_by_the_next_run_without_it(tmp_path: Path) -> None:
+    artifact, content = an_artifact(tmp_path / "stick", SIZE)
+    async with express_party(tmp_path / "a", seed=True) as alice:
+        await stick(alice, artifact, tmp_path / "stick", 0, artifact.pieces // 2)
+        await eventually(lambda: alice.swarm.counts(artifact).usb > SIZE // 3)
+        usb = alice.swarm.counts(artifact).usb
+    async with (
+        express_party(tmp_path / "a", seed=True) as alice,
+        member(tmp_path / "stick") as other,
+    ):
+        await other.swarm.share(artifact, other.directory)
+        other.swarm.set_peers([alice.peer])
+        alice.swarm.set_peers([other.peer])
+        counts = await fetched(alice, artifact)
+        assert counts.received <= SIZE - usb
+        assert alice.content(artifact) == content
