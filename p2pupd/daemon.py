@@ -39,6 +39,7 @@ from p2pupd.feeds.interface import Feed, Offer
 from p2pupd.feeds.medium import read_offer
 from p2pupd.feeds.neighbours import NeighbourFeed
 from p2pupd.feeds.peer_client import PeerClient
+from p2pupd.feeds.range_client import RangeClient
 from p2pupd.feeds.stick import export_to
 from p2pupd.feeds.tuf_http import UplinkFeed
 from p2pupd.feeds.usb import UsbFeed
@@ -55,6 +56,7 @@ from p2pupd.model.device import Announcement, Neighbour, Role
 from p2pupd.model.ids import ComponentId, DeviceId, ManifestDigest, Sha256, announced
 from p2pupd.model.setting import NO_PATH
 from p2pupd.store.disk import DiskStore
+from p2pupd.swarm.arrivals import Arrivals, Wires
 from p2pupd.swarm.interface import SwarmPeer
 from p2pupd.swarm.over_http import HttpPieces
 from p2pupd.swarm.select import Backed, swarm_backend
@@ -87,6 +89,7 @@ class Daemon:
         self.manager = manager
         self._port = 0
         self._discoveries: list[Discovery] = []
+        self._arrivals = Arrivals()
 
     async def run(self) -> None:
         """Start everything in its order; run until cancelled."""
@@ -104,7 +107,7 @@ class Daemon:
             self._swarm = self._choose_swarm()
             group = await stack.enter_async_context(asyncio.TaskGroup())
             self._tasks = Tasks(group)
-            self._served = Served(fixed.store, settings.device.role, self._tasks)
+            self._served = Served(fixed.store, settings.device.role, self._tasks, self._arrivals)
             self._tasks.supervise("swarm", self._swarm.run)
             await self._swarm.listening()
             self._build()
@@ -138,6 +141,7 @@ class Daemon:
     def _choose_swarm(self) -> Backed:
         settings, client = self._settings, self._client
         pieces = HttpPieces(client.layer, client.artifact_range, settings.swarm.block_for)
+        stream = RangeClient(settings.neighbours, _loopback(settings.peer.listen)).stream
         role = settings.device.role
         return swarm_backend(
             self._fixed.identity.id,
@@ -145,6 +149,7 @@ class Daemon:
             pieces,
             uploads=role is not Role.LEECH,
             carries_all=role is Role.SEED,
+            express=Wires(client.layer, stream, self._arrivals),
         )
 
     def _build(self) -> None:
@@ -267,7 +272,6 @@ class Daemon:
     # -- FeedListener ----------------------------------------------------------------------------
 
     def offer(self, offer: Offer) -> None:
-        """A feed has something."""
         self.engine.offer(offer)
 
     def source_gone(self, source: str) -> None:
@@ -311,20 +315,16 @@ class Daemon:
         )
 
     def bundle(self) -> tuple[ManifestDigest, bytes] | None:
-        """The accepted manifest bundle."""
         digest, raw = self._current(), self._fixed.verifier.current_bundle()
         return None if digest is None or raw is None else (digest, raw)
 
-    async def artifact(self, sha256: Sha256) -> Path | None:
-        """A verified artifact's file."""
-        return await self._served.artifact(sha256)
+    async def artifact(self, sha256: Sha256, part: tuple[int, int] | None) -> Path | None:
+        return await self._served.artifact(sha256, part)
 
     async def layer(self, sha256: Sha256) -> bytes | None:
-        """Its piece layer."""
         return await self._served.layer(sha256)
 
     def sent(self, sha256: Sha256, amount: int) -> None:
-        """A neighbour got so much of it."""
         self._served.sent(sha256, amount)
 
     def notified(self, notify: Notify, address: str) -> None:

@@ -3,21 +3,26 @@
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from p2pupd.api.peer import listen, peer_app, serve
 from p2pupd.api.settings import PeerApiSettings
 from p2pupd.feeds.neighbour_settings import NeighbourFeedSettings
 from p2pupd.feeds.peer_client import PeerClient
+from p2pupd.feeds.range_client import RangeClient
 from p2pupd.host.layer_files import layer_of_file
 from p2pupd.model.device import Role
 from p2pupd.model.ids import DeviceId, ManifestDigest, Realm, Sha256
 from p2pupd.model.release import Artifact
 from p2pupd.model.setting import Seconds
+from p2pupd.swarm.arrivals import Arrivals, Wires
+from p2pupd.swarm.express import ExpressSwarm
 from p2pupd.swarm.http_only import HttpSwarm
 from p2pupd.swarm.interface import Swarm, SwarmPeer
 from p2pupd.swarm.over_http import HttpPieces
+from p2pupd.swarm.session import LibtorrentSwarm
+from p2pupd.swarm.settings import SwarmSettings
 from p2pupd.wire.messages import Hello, Notify
 from tests.support import running
 from tests.swarming import an_address, member
@@ -37,6 +42,7 @@ class Shelf:
     layers: dict[Sha256, bytes] = field(default_factory=dict)
     asked_layers: list[Sha256] = field(default_factory=list)
     gave: Counter[Sha256] = field(default_factory=Counter)
+    arrivals: Arrivals = field(default_factory=Arrivals)
 
     def add(self, artifact: Artifact, directory: Path, honest: Path | None = None) -> None:
         """Hand it out, with the piece layer of the file in `honest` where its own is damaged."""
@@ -49,11 +55,15 @@ class Shelf:
     def bundle(self) -> tuple[ManifestDigest, bytes] | None:
         return None
 
-    async def artifact(self, sha256: Sha256) -> Path | None:
+    async def artifact(self, sha256: Sha256, part: tuple[int, int] | None) -> Path | None:
+        if part is not None and (arrival := self.arrivals.get(sha256)):
+            return arrival.path if await arrival.has(*part) else None
         return self.files.get(sha256)
 
     async def layer(self, sha256: Sha256) -> bytes | None:
         self.asked_layers.append(sha256)
+        if arrival := self.arrivals.get(sha256):
+            return arrival.layer
         return self.layers.get(sha256)
 
     def sent(self, sha256: Sha256, amount: int) -> None:
@@ -100,6 +110,20 @@ async def http_party(directory: Path) -> AsyncIterator[Party]:
     async with serving(shelf, address) as peer, PeerClient(CLIENT, address) as client:
         swarm = HttpSwarm(HttpPieces(client.layer, client.artifact_range, BLOCK_FOR))
         async with running(swarm.run()):
+            yield Party(swarm, peer, directory, shelf)
+
+
+@asynccontextmanager
+async def express_party(directory: Path, *, seed: bool = False) -> AsyncIterator[Party]:
+    """A device with BitTorrent that leaves it out where it can."""
+    shelf, address = Shelf(), an_address()
+    async with serving(shelf, address) as api, PeerClient(CLIENT, address) as client:
+        wires = Wires(client.layer, RangeClient(CLIENT, address).stream, shelf.arrivals)
+        directory.mkdir(parents=True, exist_ok=True)
+        settings = SwarmSettings(interfaces=(address,))
+        swarm = ExpressSwarm(LibtorrentSwarm(api.id, settings), wires, BLOCK_FOR)
+        async with running(swarm.run()):
+            peer = replace(api, port=await swarm.listening(), carries_all=seed)
             yield Party(swarm, peer, directory, shelf)
 
 

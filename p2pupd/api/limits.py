@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sized
 from contextlib import contextmanager
+from typing import TypeVar
 
 from aiohttp import web
 
@@ -12,6 +13,7 @@ from p2pupd.api.settings import PeerApiSettings
 from p2pupd.core.token_bucket import TokenBucket
 
 log = logging.getLogger(__name__)
+Part = TypeVar("Part", bound=Sized)
 
 
 class _Caller:
@@ -93,16 +95,31 @@ async def send(
     A reader that falls behind `least_rate` by more than `stall` seconds is cut off. One that hangs
     up is no error.
     """
+
+    async def write(chunk: bytes) -> None:
+        await response.write(chunk)
+
+    return await deliver(request, response, chunks, write, settings)
+
+
+async def deliver(
+    request: web.Request,
+    response: web.StreamResponse,
+    parts: AsyncIterator[Part],
+    write: Callable[[Part], Awaitable[None]],
+    settings: PeerApiSettings,
+) -> web.StreamResponse:
+    """The same for parts of any kind, whose `len` is their bytes: `write` sends one."""
     loop = asyncio.get_running_loop()
     asked = loop.time()
     deadline = asked + settings.stall
     try:
         await response.prepare(request)
-        async for chunk in chunks:
+        async for part in parts:
             deadline += loop.time() - asked
             async with asyncio.timeout_at(deadline):
-                await response.write(chunk)
-            deadline += len(chunk) / settings.least_rate
+                await write(part)
+            deadline += len(part) / settings.least_rate
             asked = loop.time()
         async with asyncio.timeout_at(deadline):
             await response.write_eof()
@@ -110,6 +127,6 @@ async def send(
         log.info("peer.slow address=%s path=%s", request.remote, request.path)
         if request.transport:
             request.transport.abort()
-    except ConnectionResetError:
+    except ConnectionError:
         log.info("peer.gone address=%s path=%s", request.remote, request.path)
     return response

@@ -14,6 +14,10 @@ class Outlet(Protocol):
     def dscp(self) -> int:
         """The mark of packets with payload."""
 
+    @property
+    def limited(self) -> bool:
+        """Whether `admit` keeps a rate."""
+
     def retry_after(self, digest: str) -> int | None:
         """Seconds until it is worth asking for that artifact again; None: it may move now."""
 
@@ -28,6 +32,7 @@ class OpenOutlet:
     """Everything goes out at once, as best effort."""
 
     dscp: Final = 0
+    limited: Final = False
 
     def retry_after(self, _: str) -> int | None:
         return None

@@ -1,15 +1,17 @@
 """The peer API that neighbours call: HTTP/1.1, msgpack bodies (docs/protocol, wire.messages).
 
 `GET /peer/v1/hello` · `GET /peer/v1/bundle` (ETag = digest, 304, deflate) · `POST /peer/v1/notify`
-(204) · `GET /peer/v1/artifact/<sha256>` (one Range; several are refused with 416) · `GET
+(204) · `GET /peer/v1/artifact/<sha256>` (one Range; several are refused with 416; of one that is
+arriving, a part with both ends named, which is waited for) · `GET
 /peer/v1/artifact/<sha256>/layer` (32 bytes a piece; 503 while it is being computed). What is
 unknown is 404, too much at once 429, a request that takes too long to arrive 408, a malformed one
-400, an artifact that may not move now 503 with Retry-After.
+400, an artifact that may not move now, or a part that does not come soon, 503 with Retry-After.
 """
 
 import asyncio
 import os
 import socket
+import sys
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -21,6 +23,7 @@ from aiohttp import web
 from p2pupd.api.files import CHUNK, Way, hide_server, send_file
 from p2pupd.api.limits import Doorkeeper, Gate, send
 from p2pupd.api.outlet import OpenOutlet, Outlet, mark
+from p2pupd.api.ranges import NotSatisfiable, parse_range
 from p2pupd.api.settings import PeerApiSettings
 from p2pupd.errors import HostError, ProtocolError
 from p2pupd.model.ids import ManifestDigest, Sha256
@@ -28,7 +31,7 @@ from p2pupd.wire.messages import Hello, Notify, decode_notify
 
 MSGPACK: Final = "application/msgpack"
 LAYER_RETRY: Final = "5"
-"""Seconds after which to ask again for a layer that is being computed."""
+"""Seconds after which to ask again for a layer that is being computed, or bytes that arrive."""
 SHUTDOWN_TIMEOUT: Final = 1.0
 BACKLOG: Final = 64
 TCP_USER_TIMEOUT_MS: Final = 30_000
@@ -44,8 +47,9 @@ class PeerState(Protocol):
     def bundle(self) -> tuple[ManifestDigest, bytes] | None:
         """The accepted manifest bundle with its digest; None while there is none."""
 
-    async def artifact(self, sha256: Sha256) -> Path | None:
-        """The file with that digest, only if it is complete and verified."""
+    async def artifact(self, sha256: Sha256, part: tuple[int, int] | None) -> Path | None:
+        """The file with that digest, if it is complete and verified, or if it is arriving and the
+        `part` (first byte, count) of it is there and proved: that is waited for."""
 
     async def layer(self, sha256: Sha256) -> bytes | None:
         """The encoded piece layer of that file."""
@@ -179,9 +183,12 @@ class _Handlers:
 
     async def artifact(self, request: web.Request) -> web.StreamResponse:
         sha256 = Sha256(request.match_info["sha256"])
-        async with asyncio.timeout(self._settings.handler_timeout):
-            path = await self._state.artifact(sha256)
-            file = await asyncio.to_thread(_open, path) if path else None
+        try:
+            async with asyncio.timeout(self._settings.handler_timeout):
+                path = await self._state.artifact(sha256, _asked(request))
+                file = await asyncio.to_thread(_open, path) if path else None
+        except TimeoutError as error:
+            raise web.HTTPServiceUnavailable(headers={"Retry-After": LAYER_RETRY}) from error
         if file is None:
             raise web.HTTPNotFound(text="no such artifact here\n")
         with file:
@@ -190,7 +197,11 @@ class _Handlers:
                 raise web.HTTPServiceUnavailable(headers={"Retry-After": str(wait)})
             mark(request, self._outlet.dscp)
             with self._outlet.sending():
-                way = Way(partial(self._outlet.admit, sha256), partial(self._state.sent, sha256))
+                way = Way(
+                    partial(self._outlet.admit, sha256),
+                    partial(self._state.sent, sha256),
+                    lambda: self._outlet.limited,
+                )
                 return await send_file(request, file, f'"{sha256}"', self._settings, way)
 
     async def layer(self, request: web.Request) -> web.StreamResponse:
@@ -212,6 +223,17 @@ class _Handlers:
         if self._deflated[0] != digest:
             self._deflated = (digest, await asyncio.to_thread(zlib.compress, raw))
         return self._deflated[1]
+
+
+def _asked(request: web.Request) -> tuple[int, int] | None:
+    """The part of a file of any length that is asked for, where both of its ends are named."""
+    wanted = request.headers.get("Range", "")
+    if request.method != "GET" or wanted.endswith("-") or wanted.startswith("bytes=-"):
+        return None
+    try:
+        return parse_range(wanted, sys.maxsize)
+    except NotSatisfiable:
+        return None
 
 
 async def _pieces(raw: bytes) -> AsyncIterator[bytes]:

@@ -168,6 +168,11 @@ class LineCare:
         """The mark of packets with payload."""
         return self.allowance.dscp
 
+    @property
+    def limited(self) -> bool:
+        """Whether `admit` keeps a rate."""
+        return self._pace.rate > 0
+
     def retry_after(self, digest: str) -> int | None:
         """Seconds until it is worth asking for that artifact again; None: it may move now."""
         if self.allowance.moves(digest):

@@ -11,6 +11,7 @@ from p2pupd.errors import UpdateError
 from p2pupd.model.device import Role
 from p2pupd.model.ids import Sha256
 from p2pupd.store.interface import Store
+from p2pupd.swarm.arrivals import Arrivals
 
 log = logging.getLogger(__name__)
 
@@ -26,18 +27,21 @@ class _Reading:
 class Served:
     """Behind the peer API."""
 
-    def __init__(self, store: Store, role: Role, tasks: Tasks) -> None:
+    def __init__(self, store: Store, role: Role, tasks: Tasks, arrivals: Arrivals) -> None:
         self._store = store
+        self._arrivals = arrivals
         self._role = role
         self._tasks = tasks
         self._readings: dict[Sha256, _Reading] = {}
         self._one_file = asyncio.Lock()
         self._sent: Counter[Sha256] = Counter()
 
-    async def artifact(self, sha256: Sha256) -> Path | None:
-        """The file of a verified artifact."""
+    async def artifact(self, sha256: Sha256, part: tuple[int, int] | None = None) -> Path | None:
+        """The file of a verified artifact, or of one that is arriving, once it has that part."""
         if self._role is Role.LEECH:
             return None
+        if part is not None and (arrival := self._arrivals.get(sha256)):
+            return arrival.path if await arrival.has(*part) else None
         found = await asyncio.to_thread(self._store.find, sha256)
         return found.path if found is not None and found.verified else None
 
@@ -55,6 +59,8 @@ class Served:
         However many ask for it, and however soon they hang up, its file is read once, and one file
         at a time: callers cannot hold all threads.
         """
+        if self._role is not Role.LEECH and (arrival := self._arrivals.get(sha256)):
+            return arrival.layer
         if await self.artifact(sha256) is None:
             return None
         reading = self._readings.get(sha256)

@@ -244,10 +244,10 @@ def _runs(here: Collection[bool], start: int, end: int, most: int) -> Iterator[r
 def _read(file: BinaryIO, layer: PieceLayer, run: range) -> list[tuple[int, bytes]]:
     start, count = uplink.bytes_of(layer.artifact, run)
     file.seek(start)
-    raw = bytearray()
+    raw = file.read(count)
     while len(raw) < count and (chunk := file.read(count - len(raw))):
         raw += chunk
-    return _proved(layer, run, bytes(raw))
+    return _proved(layer, run, raw)
 
 
 def _proved(layer: PieceLayer, run: range, raw: bytes) -> list[tuple[int, bytes]]:

@@ -67,22 +67,26 @@ class PieceFile:
             os.close(fd)
         return here
 
-    def write(self, piece: int, content: bytes) -> bool:
-        """Put a piece in its place; true when all that is there was synced on this occasion.
+    def write(self, piece: int, *content: bytes | memoryview, keep: bool = False) -> bool:
+        """Put a piece, and those that follow in `content`, in their places; true when all that is
+        there was synced on this occasion. To `keep` it in memory is for what is read again soon.
 
         Raises SpaceError or FetchError.
         """
         try:
             fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
             try:
-                at, view = piece * self._artifact.piece_length, memoryview(content)
+                at = piece * self._artifact.piece_length
+                length = sum(len(each) for each in content)
+                written = os.pwritev(fd, content, at)
+                view = memoryview(b"".join(content) if written < length else b"")[written:]
                 while view:
-                    written = os.pwrite(fd, view, at)
                     at, view = at + written, view[written:]
-                self._unsynced += len(content)
+                    written = os.pwrite(fd, view, at)
+                self._unsynced += length
                 synced = self._unsynced >= SYNC_EVERY
                 if synced:
-                    self._flush(fd)
+                    self._flush(fd, keep)
                 return synced
             finally:
                 os.close(fd)
@@ -101,11 +105,12 @@ class PieceFile:
         except OSError as error:
             raise self._failed("write", error) from error
 
-    def _flush(self, fd: int) -> None:
+    def _flush(self, fd: int, keep: bool = False) -> None:
         """An image must not push out of memory everything else."""
         self._unsynced = 0
         os.fsync(fd)
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        if not keep:
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def _failed(self, doing: str, error: OSError) -> UpdateError:
         kind = SpaceError if error.errno in NO_SPACE_ERRNOS else FetchError

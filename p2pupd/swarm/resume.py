@@ -134,6 +134,17 @@ def again(
     return parameters
 
 
+def save_whole(layer: PieceLayer, directory: Path) -> None:
+    """Write resume data for a file that is complete, proved and synced: it is not looked through.
+
+    Blocks. Raises FetchError, HostError or SpaceError.
+    """
+    artifact = layer.artifact
+    parameters = prepared(_taught(layer), artifact, directory)
+    parameters.have_pieces = [True] * artifact.pieces
+    save(lt.write_resume_data_buf(parameters), artifact, directory)
+
+
 def save(content: bytes, artifact: Artifact, directory: Path) -> None:
     """Write resume data durably. Blocks. Raises HostError or SpaceError."""
     write_durably(resume_path(artifact, directory), content)

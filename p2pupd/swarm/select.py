@@ -5,6 +5,7 @@ from typing import Protocol
 
 from p2pupd.errors import ConfigError
 from p2pupd.model.ids import DeviceId
+from p2pupd.swarm.arrivals import Wires
 from p2pupd.swarm.http_only import HttpSwarm
 from p2pupd.swarm.interface import Swarm
 from p2pupd.swarm.over_http import HttpPieces
@@ -31,12 +32,17 @@ def swarm_backend(
     *,
     uploads: bool,
     carries_all: bool = False,
+    express: Wires | None = None,
 ) -> Backed:
-    """The backend that `settings.backend` names. Raises ConfigError where it is not installed."""
+    """The backend that `settings.backend` names. Raises ConfigError where it is not installed.
+
+    With `express`, BitTorrent is left out while nobody else has use for it.
+    """
     if settings.backend is Backend.HTTP:
         return HttpSwarm(pieces)
     try:
-        from p2pupd.swarm.session import LibtorrentSwarm  # noqa: PLC0415 - it may be missing
+        from p2pupd.swarm.express import ExpressSwarm  # noqa: PLC0415 - libtorrent may be missing
+        from p2pupd.swarm.session import LibtorrentSwarm  # noqa: PLC0415
     except ImportError as error:
         if settings.backend is Backend.LIBTORRENT:
             raise ConfigError(
@@ -45,6 +51,7 @@ def swarm_backend(
             ) from error
         log.info("swarm.no-libtorrent error=%s", error)
         return HttpSwarm(pieces)
-    return LibtorrentSwarm(
+    torrents = LibtorrentSwarm(
         own, settings.fitted(), uploads=uploads, carries_all=carries_all, pieces=pieces
     )
+    return ExpressSwarm(torrents, express, settings.block_for) if express else torrents

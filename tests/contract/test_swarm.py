@@ -16,14 +16,18 @@ from p2pupd.host.layer_files import layer_of_file
 from p2pupd.model.device import TransferProgress
 from p2pupd.model.release import Artifact
 from p2pupd.swarm.interface import Injected
-from tests.http_swarming import Party, acquainted, http_party, torrent_party
+from tests.http_swarming import Party, acquainted, express_party, http_party, torrent_party
 from tests.support import eventually, eventually_async, needs_root
 from tests.swarming import an_artifact
 
 MIB = 1 << 20
 
 Join = Callable[[Path], AbstractAsyncContextManager[Party]]
-KINDS: dict[str, Join] = {"libtorrent": torrent_party, "http": http_party}
+KINDS: dict[str, Join] = {
+    "libtorrent": torrent_party,
+    "http": http_party,
+    "express": express_party,
+}
 
 
 @pytest.fixture(params=KINDS)

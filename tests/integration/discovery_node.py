@@ -44,7 +44,7 @@ class State:
     def bundle(self) -> tuple[ManifestDigest, bytes] | None:
         return None
 
-    async def artifact(self, _sha256: Sha256) -> Path | None:
+    async def artifact(self, _sha256: Sha256, _part: tuple[int, int] | None) -> Path | None:
         return None
 
     async def layer(self, _sha256: Sha256) -> bytes | None:

@@ -54,7 +54,7 @@ class Seed:
     def bundle(self) -> tuple[ManifestDigest, bytes] | None:
         return None
 
-    async def artifact(self, sha256: Sha256) -> Path | None:
+    async def artifact(self, sha256: Sha256, _part: tuple[int, int] | None) -> Path | None:
         return self.file if sha256 == DIGEST else None
 
     async def layer(self, sha256: Sha256) -> bytes | None:

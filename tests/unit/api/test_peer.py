@@ -50,7 +50,7 @@ class Device:
             return None
         return ManifestDigest(hashlib.sha256(self.manifest).hexdigest()), self.manifest
 
-    async def artifact(self, sha256: Sha256) -> Path | None:
+    async def artifact(self, sha256: Sha256, _part: tuple[int, int] | None = None) -> Path | None:
         await self.thinking.wait()
         return self.files.get(sha256)
 

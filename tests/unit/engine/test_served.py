@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from p2pupd.engine.served import Served
 from p2pupd.engine.tasks import Tasks
 from p2pupd.model.device import Role
@@ -13,7 +15,9 @@ from p2pupd.model.ids import Sha256
 from p2pupd.model.setting import Bytes
 from p2pupd.store.disk import DiskStore
 from p2pupd.store.settings import StoreSettings
+from p2pupd.swarm.arrivals import Arrival, Arrivals
 from tests.contents import payload
+from tests.support import eventually
 from tests.unit.store.test_layers import signed
 
 SIZE = 300_000
@@ -27,7 +31,8 @@ async def served(
     store = DiskStore(directory / "store", StoreSettings(reserve=Bytes(0)))
     async with asyncio.TaskGroup() as group:
         before = len(asyncio.all_tasks())
-        yield Served(store, role, Tasks(group)), store, lambda: len(asyncio.all_tasks()) - before
+        made = Served(store, role, Tasks(group), Arrivals())
+        yield made, store, lambda: len(asyncio.all_tasks()) - before
 
 
 async def test_verified_files_and_their_layers_are_served(tmp_path: Path) -> None:
@@ -79,3 +84,33 @@ async def test_a_layer_that_cannot_be_read_is_not_served(tmp_path: Path) -> None
         (directory / artifact.pieces_root).unlink()
         (directory / artifact.pieces_root).mkdir()
         assert await shelf.layer(Sha256(artifact.sha256)) is None
+
+
+@pytest.mark.parametrize("role", [Role.PEER, Role.LEECH])
+async def test_parts_of_what_arrives_are_served_as_soon_as_they_are_there(
+    tmp_path: Path, role: Role
+) -> None:
+    artifact, path = signed(payload(SIZE)), tmp_path / "arriving"
+    here = [False] * artifact.pieces
+    store = DiskStore(tmp_path / "store", StoreSettings(reserve=Bytes(0)))
+    arrivals = Arrivals()
+    arrival = arrivals[artifact.sha256] = Arrival(artifact, path, b"layer", here)
+    async with asyncio.TaskGroup() as group:
+        shelf = Served(store, role, Tasks(group), arrivals)
+        assert await shelf.layer(artifact.sha256) == (b"layer" if role is Role.PEER else None)
+        asking = group.create_task(shelf.artifact(artifact.sha256, (0, artifact.piece_length + 1)))
+        too_long = group.create_task(shelf.artifact(artifact.sha256, (0, SIZE + 1)))
+        assert await too_long is None
+        if role is Role.LEECH:
+            assert await asking is None
+            return
+        for piece in range(2):
+            await eventually(lambda: arrival.asked_at)
+            assert not asking.done()
+            here[piece] = True
+            arrival.changed()
+        assert await asking == path
+        waiting = group.create_task(shelf.artifact(artifact.sha256, (0, SIZE)))
+        arrivals.clear()
+        arrival.end()
+        assert await waiting is None
