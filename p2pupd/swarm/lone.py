@@ -1,7 +1,6 @@
 """An artifact's file that fills up without BitTorrent, and the account of it."""
 
 import asyncio
-import logging
 from collections import deque
 from functools import partial
 from pathlib import Path
@@ -15,13 +14,11 @@ from p2pupd.model.release import Artifact
 from p2pupd.swarm import ledger
 from p2pupd.swarm.arrivals import Arrival
 from p2pupd.swarm.interface import Injected
-from p2pupd.swarm.ledger import Sums, attributed
+from p2pupd.swarm.ledger import Ledger, Sums, attributed
 from p2pupd.swarm.piece_file import PieceFile
 
 RUN: Final = 1024 * 1024
 """Bytes of adjoining pieces that are written at once; twice as much is held."""
-
-log = logging.getLogger(__name__)
 
 
 class Lone:
@@ -48,7 +45,8 @@ class Lone:
         self.moving = asyncio.Lock()
         self.failure: UpdateError | None = None
         self._received = 0
-        self._injected: Sums = {}
+        self._ledger = Ledger(artifact)
+        self._noted: bytes | None = None
         self._tracked = False
         self._pending: list[tuple[int, bytes, Injected]] = []
         self._pending_bytes = 0
@@ -63,12 +61,15 @@ class Lone:
         artifact, directory = self.artifact, self.directory
         kept = await asyncio.to_thread(ledger.read, artifact, directory)
         empty = await asyncio.to_thread(self.file.empty)
-        self._tracked, self._injected = empty or kept is not None, {} if empty else kept or {}
+        self._tracked = empty or kept is not None
+        if kept is not None and not empty:
+            self._ledger, self._noted = kept, kept.marks
         await asyncio.to_thread(keep_layer, layer, directory)
         here = await asyncio.to_thread(self.file.search, layer)
         for piece, there in enumerate(here):
             if there:
                 self._count(piece)
+        self._ledger.confirm(self.here)
         self.layer = layer
         await self.leave()
         self._opened.set()
@@ -119,8 +120,8 @@ class Lone:
     async def _write(self) -> None:
         """Begin to write what was taken: the next pieces may be read meanwhile."""
         await self._opened.wait()
-        while self._writing is not None:
-            await self._settle()
+        while self._writing is not None or self._foresee():
+            await (self._note() if self._writing is None else self._settle())
         if self._pending:
             written, self._pending, self._pending_bytes = self._pending, [], 0
             parts = [content for _, content, _ in written]
@@ -128,6 +129,14 @@ class Lone:
             self._writing = asyncio.get_running_loop().run_in_executor(None, write)
             self._writing.add_done_callback(partial(self._wrote, written))
             self._in_writing = len(written)
+
+    def _foresee(self) -> bool:
+        """Whether where it comes from must be noted before what was taken is written."""
+        for piece, _, source in self._pending:
+            if not self._ledger.expects(piece, source):
+                self._ledger.expect(piece, source, self.here)
+                return True
+        return False
 
     def _wrote(
         self, written: list[tuple[int, bytes, Injected]], writing: asyncio.Future[bool]
@@ -142,8 +151,7 @@ class Lone:
             self._count(piece)
             if source is Injected.LAN:
                 self._received += len(part)
-            else:
-                self._injected[source] = self._injected.get(source, 0) + len(part)
+            self._ledger.mark(piece, source)
         if self._arrival:
             self._arrival.changed()
 
@@ -166,16 +174,16 @@ class Lone:
         """Nobody works on it just now: note what came from where."""
         if self._writing is not None:
             await asyncio.wait([self._writing])
+        self._ledger.expect_no_more()
         await self._note()
 
     async def _note(self) -> None:
-        if not self._tracked:
-            return
-        sums = dict(self._injected)
-        try:
-            await asyncio.to_thread(ledger.write, sums, self.artifact, self.directory)
-        except UpdateError as error:
-            log.warning("swarm.ledger-not-written error=%s", error)
+        """Write the sources down, where they are news; what fails is told in the log."""
+        marks = self._ledger.marks
+        if self._tracked and marks != self._noted:
+            self._noted = marks
+            write = ledger.write_if_possible
+            await asyncio.to_thread(write, marks, self.artifact, self.directory)
 
     def end(self, failure: UpdateError) -> None:
         """Whoever waits for it gets this error."""
@@ -184,9 +192,9 @@ class Lone:
     @property
     def counts(self) -> ByteCounts:
         """By source what is there, as far as that is known."""
-        lan, shares = self._received, self._injected
+        lan, shares = self._received, self._ledger.sums
         if self._tracked:
-            lan, shares = attributed(self.done, self._injected)
+            lan, shares = attributed(self.done, shares) if self._ledger.confirmed else (0, Sums())
         return ByteCounts(
             lan=lan,
             usb=shares.get(Injected.USB, 0),

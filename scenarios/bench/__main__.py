@@ -32,12 +32,8 @@ def run(*, contenders: tuple[str, ...], **said: Any) -> None:
 @bench.command(epilog="Example: python -m scenarios.bench two --size 1G")
 @plan_options(devices=1, rate=0, size="512M", rounds=5)
 def two(**said: Any) -> None:
-    """One device and the seed, unshaped: p2pupd's throughput against HTTP's by sendfile(2)."""
-    plan = Plan(**said)
-    results = measure(figures.rounds(plan, ("p2pupd", "http"), what="two"))
-    report.table(results, plan.title)
-    for line in figures.throughputs(results):
-        click.echo(line)
+    """The seed and one device, unshaped: p2pupd's throughput against HTTP's by sendfile(2)."""
+    click.echo(measure(figures.two(Plan(**said))))
 
 
 @bench.command(epilog="Example: python -m scenarios.bench latency")

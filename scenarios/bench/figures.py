@@ -7,10 +7,20 @@ from typing import Any, Final
 import click
 
 from scenarios.bench import report
-from scenarios.bench.course import MIB, BenchError, Plan, Result, prepared, switched
+from scenarios.bench.course import MIB, BenchError, Course, Plan, Result, prepared, switched
 from scenarios.bench.machine import quiet
 from scenarios.bench.options import CONTENDERS, first_of
-from scenarios.bench.product import acquainted, all_complete, floor_of, times
+from scenarios.bench.product import (
+    COMPLETE,
+    acquainted,
+    all_complete,
+    fetching_since,
+    floor_of,
+    moments,
+    plug_in,
+    times,
+    verify,
+)
 from scenarios.lib.fleet import powered
 
 PLACE_SECONDS: Final = 60
@@ -35,33 +45,41 @@ async def rounds(plan: Plan, contenders: tuple[str, ...], what: str = "run") -> 
     return results
 
 
-def throughputs(results: list[Result]) -> list[str]:
-    """What two nodes reach: p2pupd from its beginning to fetch, HTTP from the request."""
-    speed: dict[str, float] = {}
-    for name in dict.fromkeys(each.contender for each in results):
-        for end, seconds in _spans([each for each in results if each.contender == name]).items():
-            speed[end] = median(results[0].size / MIB / each for each in seconds)
-    reference = speed.get("http")
-    return [
-        f"{name}: {value:.0f} MiB/s"
-        + (f", {value / reference:.2f} x HTTP" if reference and name != "http" else "")
-        for name, value in speed.items()
-    ]
+async def two(plan: Plan) -> str:
+    """Throughput of the seed and one device that comes when the seed has the image.
+
+    From its beginning to fetch until it has proved all of it; HTTP's from the request.
+    """
+    ours: list[float] = []
+    theirs: list[float] = []
+    async with prepared(plan) as course:
+        for number in range(1, plan.rounds + 1):
+            ours.append(plan.size / MIB / await _fetched(course))
+            http = await CONTENDERS["http"].contest(course)
+            theirs.append(plan.size / MIB / http.last)
+            found = {"what": "two", "round": number, "p2pupd": ours[-1], "http": theirs[-1]}
+            report.write(plan, found)
+            click.echo(
+                f"{number}/{plan.rounds} p2pupd {ours[-1]:.0f} MiB/s, HTTP {theirs[-1]:.0f} MiB/s"
+            )
+    ratio = median(our / their for our, their in zip(ours, theirs, strict=True))
+    return (
+        f"{plan.title}: p2pupd {median(ours):.0f} MiB/s, HTTP {median(theirs):.0f} MiB/s,"
+        f" median ratio {ratio:.2f}"
+    )
 
 
-def _spans(results: list[Result]) -> dict[str, list[float]]:
-    """Seconds of each round, by what is reached at their end."""
-    if results[0].contender != "p2pupd":
-        return {results[0].contender: [each.last for each in results]}
-    starts = [min(each.notes["fetching"]) for each in results]
-    return {
-        "p2pupd until the last byte": [
-            max(each.notes["filled"]) - start for each, start in zip(results, starts, strict=True)
-        ],
-        "p2pupd until it is verified": [
-            each.last - start for each, start in zip(results, starts, strict=True)
-        ],
-    }
+async def _fetched(course: Course) -> float:
+    with switched(course) as net:
+        async with floor_of(course, net) as floor, powered([floor.seed]):
+            plug_in(course, floor)
+            await all_complete([floor.seed], course.patience)
+            await quiet(course.plan.settle)
+            async with powered(floor.devices):
+                await all_complete(floor.devices, course.patience)
+                verify(course, floor.devices)
+                device = floor.devices[0]
+                return (await moments(device, COMPLETE))[-1] - await fetching_since(device)
 
 
 async def latency(plan: Plan) -> str:
