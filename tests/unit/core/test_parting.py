@@ -24,5 +24,5 @@ def test_a_device_that_starves_returns_for_good() -> None:
     parting.leave(10)
     parting.progress(100, 10 + STARVED_AFTER - 0.1)
     assert parting.apart
-    parting.progress(100, 10 + STARVED_AFTER)
+    parting.progress(100, 10.1 + STARVED_AFTER)
     assert (parting.open, parting.apart) == (False, False)
