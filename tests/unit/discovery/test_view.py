@@ -126,7 +126,7 @@ async def test_only_some_hellos_wait_for_an_answer_at_the_same_time() -> None:
     floor, heard = Floor(), Heard()
     floor.answering.clear()
     async with viewing(floor, heard) as view:
-        for number in range(1, 61):
+        for number in range(1, 2 * SETTINGS.neighbours):
             floor.add(number)
             view.neighbour_seen(hint(number))
         await idle()
