@@ -6,7 +6,7 @@ Pure: bytes and times (seconds on any clock that does not go back) are passed in
 from dataclasses import dataclass
 from typing import Final
 
-STARVED_AFTER: Final = 0.6
+STARVED_AFTER: Final = 1.5
 """Seconds without a new byte after which the seeds are needed again."""
 
 

@@ -10,7 +10,7 @@ from tests.support import eventually
 from tests.swarming import BarePeer, Member, an_artifact, bare_peer, introduce, member
 
 MIB = 1 << 20
-FLOOR = 10
+FLOOR = 18
 SIZE = 2 * MIB
 RATE = MIB
 
