@@ -144,7 +144,7 @@ def parse(raw: bytes, pack_length: int) -> Header:
     _require(len(body) == expected, f"a table of {len(body)} bytes for which {expected} are right")
     at = _FIXED.size + chunks * ID
     plain = _numbers(body, at, chunks, 3)
-    stored = _numbers(body, at + chunks * 3, chunks, 3)
+    stored = _stored(plain, _numbers(body, at + chunks * 3, chunks, 3), average * SPREAD)
     at += chunks * 6
     header = Header(
         image_length=image_length,
@@ -152,7 +152,7 @@ def parse(raw: bytes, pack_length: int) -> Header:
         average=average,
         ids=body[_FIXED.size : _FIXED.size + chunks * ID],
         plain=plain,
-        stored=_checked_lengths(plain, stored, average * SPREAD),
+        stored=stored,
         firsts=_numbers(body, at, runs, 4),
         amounts=_numbers(body, at + runs * 4, runs, 4),
         offsets=array("Q", accumulate(stored, initial=length)),
@@ -185,7 +185,7 @@ def _body(raw: bytes) -> tuple[bytes, int]:
     return expanded(frame, plain, "the header", zstandard.ZstdDecompressor()), length
 
 
-def _checked_lengths(plain: "array[int]", stored: "array[int]", most: int) -> "array[int]":
+def _stored(plain: "array[int]", stored: "array[int]", most: int) -> "array[int]":
     """The stored lengths, those of chunks that are not compressed filled in."""
     if not plain:
         return stored
