@@ -1,6 +1,6 @@
 """Where chunks begin and end: content decides, so that what moved is found again.
 
-FastCDC in its version of 2020 (as pyfastcdc and fastcdc-rs have it), normalised at level 2: at
+FastCDC in its version of 2020 (as pyfastcdc and fastcdc-rs have it), normalised at level 1: at
 least a quarter, at most four times the average. Other cuts never make wrong bytes, only less reuse.
 """
 
@@ -17,7 +17,7 @@ AVERAGE: Final = 4096
 for every format: less compression costs less than unchanged bytes beside changed ones."""
 
 LARGE: Final = 1 << 30
-NORMALISED: Final = 2
+NORMALISED: Final = 1
 WINDOW: Final = 4 << 20
 """Bytes looked at at once; a multiple of the longest chunk."""
 
