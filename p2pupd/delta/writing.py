@@ -40,7 +40,7 @@ class Packed:
 
 
 @dataclass(slots=True)
-class _Chunks:
+class Chunks:
     """The distinct chunks in the order in which they were found, and the image made of them."""
 
     numbers: dict[bytes, int] = field(default_factory=dict)
@@ -93,9 +93,9 @@ def pack(
 
 def _spooled(
     image: Readable, average: int, spool: BinaryIO, progress: Progress
-) -> tuple[_Chunks, Sha256]:
+) -> tuple[Chunks, Sha256]:
     """The chunks, stored in `spool` one after the other, and the image's digest."""
-    chunks, whole, frames = _Chunks(), hashlib.sha256(), Frames()
+    chunks, whole, frames = Chunks(), hashlib.sha256(), Frames()
     told = done = 0
     for offset, plain in cut(image, average):
         whole.update(plain)
@@ -120,7 +120,7 @@ def _spooled(
     return chunks, Sha256(whole.hexdigest())
 
 
-def _order(chunks: _Chunks, earlier: Header | None) -> list[int]:
+def _order(chunks: Chunks, earlier: Header | None) -> list[int]:
     """Numbers of chunks as they are to be stored: those of the earlier pack first, as there."""
     if earlier is None:
         return list(range(len(chunks.plain)))
@@ -131,7 +131,7 @@ def _order(chunks: _Chunks, earlier: Header | None) -> list[int]:
 
 
 def _table(
-    chunks: _Chunks, order: list[int], average: int, image_length: int, sha256: Sha256
+    chunks: Chunks, order: list[int], average: int, image_length: int, sha256: Sha256
 ) -> Table:
     names = list(chunks.numbers)
     places = array("I", bytes(4 * len(order)))
@@ -150,7 +150,7 @@ def _table(
     )
 
 
-def _runs(chunks: _Chunks, places: "array[int]") -> tuple["array[int]", "array[int]"]:
+def _runs(chunks: Chunks, places: "array[int]") -> tuple["array[int]", "array[int]"]:
     firsts, amounts, zeros = array("I"), array("I"), iter(chunks.zeros)
     for number in chunks.image:
         if number == ZEROS:
@@ -164,7 +164,7 @@ def _runs(chunks: _Chunks, places: "array[int]") -> tuple["array[int]", "array[i
     return firsts, amounts
 
 
-def _copy(spool: BinaryIO, target: BinaryIO, chunks: _Chunks, order: list[int]) -> None:
+def _copy(spool: BinaryIO, target: BinaryIO, chunks: Chunks, order: list[int]) -> None:
     """The stored chunks, from `spool` to `target`, in that order."""
     if order == list(range(len(order))):
         spool.seek(0)
