@@ -43,6 +43,15 @@ class Assembly:
         """Pieces that can be built, as far as can be told without reading."""
         return sum(len(span.pieces) for span in self.spans())
 
+    @property
+    def length(self) -> int:
+        """Bytes of those pieces: what need not be fetched."""
+        length, end = self._piece_length, self._held.header.pack_length
+        return sum(
+            min(span.pieces.stop * length, end) - span.pieces.start * length
+            for span in self.spans()
+        )
+
     def spans(self) -> Iterator[Span]:
         """What can be built, in the pack's order."""
         header = self._held.header

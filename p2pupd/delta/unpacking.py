@@ -21,10 +21,13 @@ READ: Final = 1 << 20
 _NO_BYTES: Final = bytes(BLOCK)
 
 
-def header_of(pack: Readable) -> Header:
-    """The checked header of a whole pack. Raises PackError or HostError."""
+def header_of(pack: Readable, pack_length: int | None = None) -> Header:
+    """The checked header of a pack. Raises PackError or HostError.
+
+    `pack_length` is what the pack will have, where it is not whole yet; its header must be there.
+    """
     length = header_length(pack.read_at(0, PREAMBLE))
-    return parse(pack.read_at(0, length), pack.size)
+    return parse(pack.read_at(0, length), pack.size if pack_length is None else pack_length)
 
 
 def unpack(pack: Readable, header: Header, target: Target, progress: Progress) -> None:

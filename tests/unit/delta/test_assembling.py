@@ -76,7 +76,7 @@ def test_building_tells_how_far_it_is_and_can_be_stopped() -> None:
     new, heard = packed(OLD), list[int]()
     assembly = Assembly(find(new.header, [image_source(OLD)], quietly), PIECE)
     total = sum(len(content) for _, content in assembly.pieces(heard.append))
-    assert heard[-1] == total
+    assert heard[-1] == total == assembly.length
 
     def stop(done: int) -> None:
         raise InterruptedError(done)

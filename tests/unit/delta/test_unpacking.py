@@ -101,3 +101,9 @@ def _refused_or_right(damaged: Pack, image: bytes) -> None:
 def test_the_header_is_read_from_a_pack() -> None:
     made = packed(IMAGE)
     assert header_of(Bytes(made.raw)) == made.header
+
+
+def test_the_header_is_read_while_the_rest_is_still_missing() -> None:
+    made = packed(IMAGE)
+    begun = Bytes(made.raw[: made.header.length])
+    assert header_of(begun, len(made.raw)) == made.header
