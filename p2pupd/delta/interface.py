@@ -1,11 +1,13 @@
 """What the room expects of its callers: bytes to read from, a slot to write to, a say on the way.
 
-    writer    writing.pack(image, target, spool, earlier) -> Packed
-    header    header.header_length(beginning), header.parse(raw, pack_length) -> Header
-    matching  matching.find(header, sources, progress) -> Held
-    pieces    assembling.Assembly(header, held, piece_length).pieces(progress) -> (index, bytes)...
-    unpack    unpacking.plain_image(pack, header) -> memoryview | Zeros ...;  unpack(pack, target)
-    solid     solid.solid(image) -> Solid | None: will not delta, and what to do instead
+    files.opened(path)                              a Readable: a file or a block device
+    solid.solid(image)                              what will not delta, and what to do instead
+    writing.pack(image, target, spool, ...)         the publisher makes a pack
+    header.header_length(first 16 bytes)            how many bytes the header's pieces hold
+    unpacking.header_of(pack, pack_length)          the checked header
+    matching.find(header, [PackSource, ImageSource], ...)   which chunks are held, and where
+    assembling.Assembly(held, piece_length, lacking)        the pieces that can be made of them
+    unpacking.plain_image(pack, header)             the image, part by part; unpack(): into a Target
 
 Everything blocks; run it in a thread.
 """

@@ -97,24 +97,33 @@ def _grained(chunks: Iterator[bytes | Zeros]) -> Iterator[memoryview | Zeros]:
     buffer = memoryview(bytearray(BLOCK))
     filled = 0
     for chunk in chunks:
-        left = chunk.length if isinstance(chunk, Zeros) else len(chunk)
-        begin = 0
-        while left:
-            if isinstance(chunk, Zeros) and filled % GRAIN == 0 and left >= GRAIN:
+        for part in _split(chunk, -filled % GRAIN):
+            if isinstance(part, Zeros):
                 if filled:
                     yield buffer[:filled]
-                filled, whole = 0, left - left % GRAIN
-                yield Zeros(whole)
-                left -= whole
-                continue
-            room = GRAIN - filled % GRAIN if isinstance(chunk, Zeros) else BLOCK - filled
-            size = min(left, room)
-            plain = _NO_BYTES if isinstance(chunk, Zeros) else chunk
-            buffer[filled : filled + size] = memoryview(plain)[begin : begin + size]
-            begin = 0 if isinstance(chunk, Zeros) else begin + size
-            filled, left = filled + size, left - size
-            if filled == BLOCK:
-                yield buffer
                 filled = 0
+                yield part
+                continue
+            rest = part
+            while rest:
+                size = min(len(rest), BLOCK - filled)
+                buffer[filled : filled + size] = rest[:size]
+                rest, filled = rest[size:], filled + size
+                if filled == BLOCK:
+                    yield buffer
+                    filled = 0
     if filled:
         yield buffer[:filled]
+
+
+def _split(chunk: bytes | Zeros, lead: int) -> Iterator[memoryview | Zeros]:
+    """The chunk; of zeros only what is left in whole grains behind the first `lead` bytes."""
+    if not isinstance(chunk, Zeros):
+        yield memoryview(chunk)
+        return
+    lead = min(lead, chunk.length)
+    tail = (chunk.length - lead) % GRAIN
+    yield memoryview(_NO_BYTES)[:lead]
+    if whole := chunk.length - lead - tail:
+        yield Zeros(whole)
+    yield memoryview(_NO_BYTES)[:tail]
