@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 from p2pupd.delta.files import opened
+from p2pupd.delta.matching import ImageSource
 from p2pupd.errors import HostError
+from tests.loop_devices import loop_device
+from tests.packing import PIECE, noise, packed, transferred
+from tests.support import needs_root, needs_tool
 
 
 def test_bytes_are_read_from_where_they_are(tmp_path: Path) -> None:
@@ -37,3 +41,15 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         pass
     with pytest.raises(HostError, match="cannot read"):
         file.read_at(0, 1)
+
+
+@needs_root
+@needs_tool("losetup")
+def test_the_slot_may_be_a_block_device_that_is_larger_than_its_image(tmp_path: Path) -> None:
+    image = noise(1 << 20)
+    (tmp_path / "backing").write_bytes(image)
+    new = packed(image)
+    with loop_device(tmp_path / "backing", 2 << 20) as device, opened(device) as slot:
+        assert slot.size == 2 << 20
+        sources = [ImageSource(slot, len(image))]
+        assert transferred(new, sources) <= new.header.length + PIECE
