@@ -21,8 +21,9 @@ MOST_IMAGE: Final = 1 << 40
 MOST_RUN: Final = (1 << 32) - 1
 """Chunks, or zero bytes, in one entry: what 32 bits hold."""
 
-ID: Final = 16
-"""Of a chunk's SHA-256 these many first bytes are its name."""
+ID: Final = 8
+"""Of a chunk's SHA-256 these many first bytes are its name: it tells where to look, and proves
+nothing (docs/pack-format.md says why that is safe)."""
 
 LEAST_AVERAGE: Final = 1 << 10
 MOST_AVERAGE: Final = 1 << 18

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
 from p2pupd.delta.cutting import average_for, cut
-from p2pupd.delta.frames import Frames, chunk_id
+from p2pupd.delta.frames import Frames
 from p2pupd.delta.header import ZEROS, Header, Table, encode, parse
 from p2pupd.delta.interface import Progress, Readable
-from p2pupd.delta.limits import MOST_RUN
+from p2pupd.delta.limits import ID, MOST_RUN
 from p2pupd.delta.solid import solid
 from p2pupd.errors import PackError
 from p2pupd.model.ids import Sha256
@@ -44,6 +44,7 @@ class Chunks:
     """The distinct chunks in the order in which they were found, and the image made of them."""
 
     numbers: dict[bytes, int] = field(default_factory=dict)
+    """By whole digest: chunks that only begin alike stay apart."""
     plain: "array[int]" = field(default_factory=lambda: array("I"))
     stored: "array[int]" = field(default_factory=lambda: array("I"))
     image: "array[int]" = field(default_factory=lambda: array("I"))
@@ -106,8 +107,8 @@ def _spooled(
         if plain == _NO_BYTES[: len(plain)]:
             chunks.add_zeros(len(plain))
             continue
-        name = chunk_id(plain)
-        number = chunks.numbers.setdefault(name, len(chunks.plain))
+        digest = hashlib.sha256(plain).digest()
+        number = chunks.numbers.setdefault(digest, len(chunks.plain))
         if number == len(chunks.plain):
             kept = frames.stored(plain)
             spool.write(kept)
@@ -124,16 +125,16 @@ def _order(chunks: Chunks, earlier: Header | None) -> list[int]:
     """Numbers of chunks as they are to be stored: those of the earlier pack first, as there."""
     if earlier is None:
         return list(range(len(chunks.plain)))
+    numbers = {digest[:ID]: number for digest, number in chunks.numbers.items()}
     names = (earlier.id_of(number) for number in range(earlier.chunks))
-    old = [number for name in names if (number := chunks.numbers.get(name)) is not None]
-    known = set(old)
-    return old + [number for number in range(len(chunks.plain)) if number not in known]
+    old = {number: None for name in names if (number := numbers.get(name)) is not None}
+    return [*old, *(number for number in range(len(chunks.plain)) if number not in old)]
 
 
 def _table(
     chunks: Chunks, order: list[int], average: int, image_length: int, sha256: Sha256
 ) -> Table:
-    names = list(chunks.numbers)
+    digests = list(chunks.numbers)
     places = array("I", bytes(4 * len(order)))
     for place, number in enumerate(order):
         places[number] = place
@@ -142,7 +143,7 @@ def _table(
         image_length=image_length,
         image_sha256=sha256,
         average=average,
-        ids=b"".join(names[number] for number in order),
+        ids=b"".join(digests[number][:ID] for number in order),
         plain=array("I", (chunks.plain[number] for number in order)),
         stored=array("I", (chunks.stored[number] for number in order)),
         firsts=firsts,

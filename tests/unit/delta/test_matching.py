@@ -1,6 +1,6 @@
 """Chunks are found in older packs and images, and are believed only after a look at each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -138,3 +138,10 @@ def test_a_search_can_be_stopped() -> None:
 
     with pytest.raises(InterruptedError):
         find(NEW.header, [image_source(noise(16 * MIB))], stop)
+
+
+def test_a_chunk_that_only_has_the_name_of_a_wanted_one_is_not_taken() -> None:
+    old = packed(noise(MIB))
+    lying = replace(NEW.header, ids=old.header.ids[:8] * NEW.header.chunks)
+    held = find(lying, [old.source], quietly)
+    assert set(_taken(held)) <= {None, *_stored()}

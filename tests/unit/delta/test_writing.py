@@ -52,10 +52,10 @@ def test_what_is_new_lies_together_behind_what_the_earlier_pack_has() -> None:
 
 
 def test_who_skipped_a_release_fetches_little_too() -> None:
-    images = [bytearray(noise(MIB))]
+    images = [bytearray(noise(4 * MIB))]
     for number in range(2):
         images.append(bytearray(images[-1]))
-        for at in range(number * 7000, MIB, MIB // 4):
+        for at in range(number * 70_000, 4 * MIB, MIB // 4):
             images[-1][at : at + 3000] = noise(3000, seed=at + number + 2)
     first = packed(bytes(images[0]))
     second = packed(bytes(images[1]), first.header)
