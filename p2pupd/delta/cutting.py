@@ -1,16 +1,17 @@
-"""Where chunks begin and end: content decides, so that what moved is found again.
+"""Where chunks begin and end: content decides, so that what moved is found again; but in an EROFS
+image, where compressed files begin at blocks and nothing moves by less, blocks do.
 
 FastCDC in its version of 2020 (as pyfastcdc and fastcdc-rs have it), normalised at level 1: at
 least a quarter, at most four times the average. Other cuts never make wrong bytes, only less reuse.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from pyfastcdc import FastCDC
 
 from p2pupd.delta.interface import Readable
-from p2pupd.delta.limits import MOST_AVERAGE, SPREAD
+from p2pupd.delta.limits import MOST_AVERAGE, SPREAD, Cutting
 
 AVERAGE: Final = 4096
 """For images of up to LARGE bytes. Measured with updates of a Debian system, it beats longer chunks
@@ -18,6 +19,9 @@ for every format: less compression costs less than unchanged bytes beside change
 
 LARGE: Final = 1 << 30
 NORMALISED: Final = 1
+EROFS: Final = (1024, b"\xe2\xe1\xf5\xe0")
+"""Where its magic is, and what it is."""
+
 WINDOW: Final = 4 << 20
 """Bytes looked at at once; a multiple of the longest chunk."""
 
@@ -36,18 +40,21 @@ def average_for(image_length: int, earlier: int | None) -> int:
     return average
 
 
-def cut(source: Readable, average: int, end: int | None = None) -> Iterator[tuple[int, memoryview]]:
+def cutting_for(image: Readable) -> Cutting:
+    """How to cut `image`. Raises HostError."""
+    at, magic = EROFS
+    return Cutting.BLOCKS if image.read_at(at, len(magic)) == magic else Cutting.CONTENT
+
+
+def cut(
+    source: Readable, cutting: Cutting, average: int, end: int | None = None
+) -> Iterator[tuple[int, memoryview]]:
     """(offset, bytes) of the chunks of `source`, up to `end`, in order; never an empty one.
 
     The bytes are valid until the next chunk is asked for. Raises what `source` raises.
     """
-    cutter = FastCDC(
-        average,
-        min_size=average // SPREAD,
-        max_size=average * SPREAD,
-        normalized_chunking=NORMALISED,
-    )
     size = source.size if end is None else min(end, source.size)
+    cuts = _content(average) if cutting is Cutting.CONTENT else _blocks(average)
     at, rest = 0, b""
     while at < size:
         fresh = source.read_at(at + len(rest), min(WINDOW, size - at - len(rest)))
@@ -55,9 +62,23 @@ def cut(source: Readable, average: int, end: int | None = None) -> Iterator[tupl
         size = size if fresh else at + len(rest)
         last = at + len(window) >= size
         begins = 0
-        for chunk in cutter.cut_buf(window):
-            if not last and chunk.offset + chunk.length == len(window):
+        for chunk in cuts(window):
+            if not last and begins + len(chunk) == len(window):
                 break
-            yield at + chunk.offset, chunk.data
-            begins = chunk.offset + chunk.length
+            yield at + begins, chunk
+            begins += len(chunk)
         at, rest = at + begins, bytes(window[begins:])
+
+
+def _content(average: int) -> Callable[[memoryview], Iterator[memoryview]]:
+    cutter = FastCDC(
+        average,
+        min_size=average // SPREAD,
+        max_size=average * SPREAD,
+        normalized_chunking=NORMALISED,
+    )
+    return lambda window: (chunk.data for chunk in cutter.cut_buf(window))
+
+
+def _blocks(length: int) -> Callable[[memoryview], Iterator[memoryview]]:
+    return lambda window: (window[at : at + length] for at in range(0, len(window), length))

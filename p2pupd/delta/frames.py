@@ -8,9 +8,9 @@ import zstandard
 from p2pupd.delta.limits import ID
 from p2pupd.errors import PackError
 
-LEVEL: Final = 3
-"""zstd's. More costs a device that compresses its slot again more time than it saves bytes: level 9
-makes packs of Debian images 5 % smaller and takes four times as long."""
+LEVEL: Final = 5
+"""zstd's. Packs of Debian images are 4 % smaller than at level 3, and 1 % larger than at any higher
+one; a device that compresses its slot again needs twice the time of level 3, half that of 7."""
 
 Bytelike = bytes | bytearray | memoryview
 

@@ -25,6 +25,7 @@ from p2pupd.delta.limits import (
     MOST_RUNS,
     PREAMBLE,
     SPREAD,
+    Cutting,
 )
 from p2pupd.errors import PackError
 from p2pupd.model.ids import Sha256
@@ -36,7 +37,7 @@ LEVEL: Final = 12
 """zstd's, for the header: mostly digests, so more would not pay."""
 
 _PREAMBLE: Final = struct.Struct("<8sII")
-_FIXED: Final = struct.Struct("<Q32sIII")
+_FIXED: Final = struct.Struct("<Q32sIIII")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Table:
 
     image_length: int
     image_sha256: Sha256
+    cutting: Cutting
     average: int
     ids: bytes
     plain: "array[int]"
@@ -105,6 +107,7 @@ def encode(table: Table) -> bytes:
             _FIXED.pack(
                 table.image_length,
                 bytes.fromhex(table.image_sha256),
+                table.cutting,
                 table.average,
                 len(table.plain),
                 len(table.firsts),
@@ -132,12 +135,13 @@ def parse(raw: bytes, pack_length: int) -> Header:
     for anything but a table each number of which is right.
     """
     body, length = _body(raw)
-    image_length, sha256, average, chunks, runs = _FIXED.unpack_from(body)
+    image_length, sha256, cutting, average, chunks, runs = _FIXED.unpack_from(body)
     _require(1 <= image_length <= MOST_IMAGE, f"an image of {image_length} bytes")
     _require(
         LEAST_AVERAGE <= average <= MOST_AVERAGE and average.bit_count() == 1,
         f"chunks of {average} bytes on average",
     )
+    _require(cutting in tuple(Cutting), f"chunks cut in a way that is not known here ({cutting})")
     _require(chunks <= MOST_CHUNKS, f"{chunks} chunks")
     _require(1 <= runs <= MOST_RUNS, f"{runs} runs")
     expected = _FIXED.size + chunks * (ID + 6) + runs * 8
@@ -149,6 +153,7 @@ def parse(raw: bytes, pack_length: int) -> Header:
     header = Header(
         image_length=image_length,
         image_sha256=Sha256(sha256.hex()),
+        cutting=Cutting(cutting),
         average=average,
         ids=body[_FIXED.size : _FIXED.size + chunks * ID],
         plain=plain,

@@ -1,5 +1,6 @@
 """Every limit of the format `pack1` (docs/pack-format.md). Bytes, unless said otherwise."""
 
+from enum import IntEnum
 from typing import Final
 
 MAGIC: Final = b"p2ppack\x01"
@@ -24,6 +25,16 @@ MOST_RUN: Final = (1 << 32) - 1
 ID: Final = 8
 """Of a chunk's SHA-256 these many first bytes are its name: it tells where to look, and proves
 nothing (docs/pack-format.md says why that is safe)."""
+
+
+class Cutting(IntEnum):
+    """Where chunks begin and end."""
+
+    CONTENT = 0
+    """Where the content says so."""
+    BLOCKS = 1
+    """At each multiple of the average."""
+
 
 LEAST_AVERAGE: Final = 1 << 10
 MOST_AVERAGE: Final = 1 << 18

@@ -99,7 +99,8 @@ class ImageSource:
 
         The place is the offset in bytes."""
         told = 0
-        for offset, plain in cut(self._image, wanted.header.average, self._length):
+        header = wanted.header
+        for offset, plain in cut(self._image, header.cutting, header.average, self._length):
             if offset - told >= WINDOW:
                 told = offset
                 progress(offset)

@@ -7,10 +7,11 @@ pack, byte for byte.
 import hashlib
 import shutil
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeAlias
 
-from p2pupd.delta.cutting import average_for, cut
+from p2pupd.delta.cutting import average_for, cut, cutting_for
 from p2pupd.delta.frames import Frames
 from p2pupd.delta.header import ZEROS, Header, Table, encode, parse
 from p2pupd.delta.interface import Progress, Readable
@@ -22,6 +23,8 @@ from p2pupd.model.ids import Sha256
 COPY: Final = 1 << 20
 PAYING: Final = 0.98
 """The share of the image at most that a pack of something that cannot delta has to have."""
+
+Numbers: TypeAlias = "array[int]"
 
 _NO_BYTES: Final = bytes(COPY)
 
@@ -45,11 +48,11 @@ class Chunks:
 
     numbers: dict[bytes, int] = field(default_factory=dict)
     """By whole digest: chunks that only begin alike stay apart."""
-    plain: "array[int]" = field(default_factory=lambda: array("I"))
-    stored: "array[int]" = field(default_factory=lambda: array("I"))
-    image: "array[int]" = field(default_factory=lambda: array("I"))
+    plain: Numbers = field(default_factory=lambda: array("I"))
+    stored: Numbers = field(default_factory=lambda: array("I"))
+    image: Numbers = field(default_factory=lambda: array("I"))
     """Numbers of chunks; ZEROS for zero bytes, of which `zeros` has the lengths."""
-    zeros: "array[int]" = field(default_factory=lambda: array("I"))
+    zeros: Numbers = field(default_factory=lambda: array("I"))
 
     def add_zeros(self, length: int) -> None:
         fits = bool(self.zeros) and self.zeros[-1] + length <= MOST_RUN
@@ -81,9 +84,10 @@ def pack(
     if not image.size:
         raise PackError("an empty image cannot be packed")
     average = average_for(image.size, earlier.average if earlier else None)
-    chunks, sha256 = _spooled(image, average, spool, progress)
+    cutting = cutting_for(image)
+    chunks, sha256 = _spooled(image, cut(image, cutting, average), spool, progress)
     order = _order(chunks, earlier)
-    table = _table(chunks, order, average, image.size, sha256)
+    table = Table(image.size, sha256, cutting, average, *_columns(chunks, order))
     head = encode(table)
     header = parse(head, len(head) + sum(table.stored))
     target.write(head)
@@ -93,12 +97,15 @@ def pack(
 
 
 def _spooled(
-    image: Readable, average: int, spool: BinaryIO, progress: Progress
+    image: Readable,
+    cuts: Iterator[tuple[int, memoryview]],
+    spool: BinaryIO,
+    progress: Progress,
 ) -> tuple[Chunks, Sha256]:
     """The chunks, stored in `spool` one after the other, and the image's digest."""
     chunks, whole, frames = Chunks(), hashlib.sha256(), Frames()
     told = done = 0
-    for offset, plain in cut(image, average):
+    for offset, plain in cuts:
         whole.update(plain)
         done = offset + len(plain)
         if done - told >= COPY:
@@ -131,27 +138,21 @@ def _order(chunks: Chunks, earlier: Header | None) -> list[int]:
     return [*old, *(number for number in range(len(chunks.plain)) if number not in old)]
 
 
-def _table(
-    chunks: Chunks, order: list[int], average: int, image_length: int, sha256: Sha256
-) -> Table:
+def _columns(chunks: Chunks, order: list[int]) -> tuple[bytes, Numbers, Numbers, Numbers, Numbers]:
+    """The last five fields of a Table."""
     digests = list(chunks.numbers)
     places = array("I", bytes(4 * len(order)))
     for place, number in enumerate(order):
         places[number] = place
-    firsts, amounts = _runs(chunks, places)
-    return Table(
-        image_length=image_length,
-        image_sha256=sha256,
-        average=average,
-        ids=b"".join(digests[number][:ID] for number in order),
-        plain=array("I", (chunks.plain[number] for number in order)),
-        stored=array("I", (chunks.stored[number] for number in order)),
-        firsts=firsts,
-        amounts=amounts,
+    return (
+        b"".join(digests[number][:ID] for number in order),
+        array("I", (chunks.plain[number] for number in order)),
+        array("I", (chunks.stored[number] for number in order)),
+        *_runs(chunks, places),
     )
 
 
-def _runs(chunks: Chunks, places: "array[int]") -> tuple["array[int]", "array[int]"]:
+def _runs(chunks: Chunks, places: Numbers) -> tuple[Numbers, Numbers]:
     firsts, amounts, zeros = array("I"), array("I"), iter(chunks.zeros)
     for number in chunks.image:
         if number == ZEROS:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2pupd.delta.header import ZEROS, Table, encode, parse
-from p2pupd.delta.limits import ID
+from p2pupd.delta.limits import ID, Cutting
 from p2pupd.errors import PackError
 from p2pupd.model.ids import Sha256
 from tests.packing import Slot, image_source, noise, packed, prose, reused, unpacked
@@ -18,7 +18,12 @@ PARTS = st.one_of(
     st.builds(bytes, st.integers(1, 100_000)),
     st.binary(min_size=1, max_size=50),
 )
-IMAGES = st.lists(PARTS, min_size=1, max_size=6).map(b"".join)
+EROFS = bytes(1024) + b"\xe2\xe1\xf5\xe0"
+IMAGES = st.builds(
+    lambda begin, parts: begin + b"".join(parts),
+    st.sampled_from([b"", EROFS]),
+    st.lists(PARTS, min_size=1, max_size=6),
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -77,6 +82,7 @@ def tables(draw: st.DrawFn) -> Table:
     return Table(
         image_length=max(length, 1),
         image_sha256=Sha256(draw(st.binary(min_size=32, max_size=32)).hex()),
+        cutting=draw(st.sampled_from(Cutting)),
         average=4096,
         ids=draw(st.binary(min_size=ID * len(plain), max_size=ID * len(plain))),
         plain=array("I", plain),
@@ -96,7 +102,7 @@ def test_a_table_comes_back_as_it_was(table: Table) -> None:
     except PackError:
         assert sum(amount for first, amount in _runs(table) if first != ZEROS) > least
         return
-    for name in ("image_length", "image_sha256", "average", "ids", "plain", "stored"):
+    for name in ("image_length", "image_sha256", "cutting", "average", "ids", "plain", "stored"):
         assert getattr(header, name) == getattr(table, name)
     assert (header.firsts, header.amounts) == (table.firsts, table.amounts)
 

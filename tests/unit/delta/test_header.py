@@ -11,13 +11,14 @@ import pytest
 import zstandard
 
 from p2pupd.delta.header import ZEROS, Run, Table, encode, header_length, parse
-from p2pupd.delta.limits import ID, MAGIC, MOST_CHUNKS, MOST_HEADER, MOST_RUNS
+from p2pupd.delta.limits import ID, MAGIC, MOST_CHUNKS, MOST_HEADER, MOST_RUNS, Cutting
 from p2pupd.errors import PackError
 from p2pupd.model.ids import Sha256
 
 TABLE = Table(
     image_length=4096 + 2 * 5000 + 3000,
     image_sha256=Sha256("ab" * 32),
+    cutting=Cutting.CONTENT,
     average=4096,
     ids=bytes(range(2 * ID)),
     plain=array("I", [5000, 3000]),
@@ -25,7 +26,7 @@ TABLE = Table(
     firsts=array("I", [0, ZEROS, 0]),
     amounts=array("I", [1, 4096, 2]),
 )
-BODY = struct.Struct("<Q32sIII")
+BODY = struct.Struct("<Q32sIIII")
 
 
 def _pack_length(table: Table) -> int:
@@ -76,6 +77,7 @@ LIES: dict[str, dict[str, Any]] = {
     "image longer than its runs": {"image_length": 20000},
     "image shorter than its runs": {"image_length": 9000},
     "average that is no power of two": {"average": 5000},
+    "cut in a way of the future": {"cutting": 2},
     "average of one byte": {"average": 1},
     "average of a gigabyte": {"average": 1 << 30},
     "empty chunk": {"plain": _u32(0, 3000)},
@@ -134,9 +136,9 @@ BAD: dict[str, Callable[[], bytes]] = {
     "cut short": lambda: encode(TABLE)[:-1],
     "no frame": lambda: _preamble(100, 100) + bytes(100),
     "bomb": lambda: _framed(bytes(1 << 20), 1000),
-    "too many chunks": lambda: _framed(BODY.pack(1, bytes(32), 4096, MOST_CHUNKS + 1, 1)),
-    "too many runs": lambda: _framed(BODY.pack(1, bytes(32), 4096, 1, MOST_RUNS + 1)),
-    "table cut short": lambda: _framed(BODY.pack(1, bytes(32), 4096, 100, 1) + bytes(50)),
+    "too many chunks": lambda: _framed(BODY.pack(1, bytes(32), 0, 4096, MOST_CHUNKS + 1, 1)),
+    "too many runs": lambda: _framed(BODY.pack(1, bytes(32), 0, 4096, 1, MOST_RUNS + 1)),
+    "table cut short": lambda: _framed(BODY.pack(1, bytes(32), 0, 4096, 100, 1) + bytes(50)),
 }
 
 
