@@ -142,10 +142,7 @@ def parse(raw: bytes, pack_length: int) -> Header:
         f"chunks of {average} bytes on average",
     )
     _require(cutting in tuple(Cutting), f"chunks cut in a way that is not known here ({cutting})")
-    _require(chunks <= MOST_CHUNKS, f"{chunks} chunks")
-    _require(1 <= runs <= MOST_RUNS, f"{runs} runs")
-    expected = _FIXED.size + chunks * (ID + 6) + runs * 8
-    _require(len(body) == expected, f"a table of {len(body)} bytes for which {expected} are right")
+    _check_counts(len(body), chunks, runs)
     at = _FIXED.size + chunks * ID
     plain = _numbers(body, at, chunks, 3)
     stored = _stored(plain, _numbers(body, at + chunks * 3, chunks, 3), average * SPREAD)
@@ -188,6 +185,14 @@ def _body(raw: bytes) -> tuple[bytes, int]:
     _require(len(raw) >= length, f"{len(raw)} bytes; the header has {length}")
     frame = raw[PREAMBLE:length]
     return expanded(frame, plain, "the header", zstandard.ZstdDecompressor()), length
+
+
+def _check_counts(length: int, chunks: int, runs: int) -> None:
+    """Raises PackError unless a table of so many chunks and runs has that length."""
+    _require(chunks <= MOST_CHUNKS, f"{chunks} chunks")
+    _require(1 <= runs <= MOST_RUNS, f"{runs} runs")
+    expected = _FIXED.size + chunks * (ID + 6) + runs * 8
+    _require(length == expected, f"a table of {length} bytes for which {expected} are right")
 
 
 def _stored(plain: "array[int]", stored: "array[int]", most: int) -> "array[int]":
