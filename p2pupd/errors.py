@@ -13,7 +13,8 @@
     │   ├── HardwareError      14   signed, but not for this hardware
     │   └── NotARepository     15   no p2pupd repository there at all
     ├── ContentError           14   payload bytes that are not what was signed
-    │   └── UnsafeMedia        14   symlink, traversal, device, sparse or endless file
+    │   ├── UnsafeMedia        14   symlink, traversal, device, sparse or endless file
+    │   └── PackError          14   a chunk pack whose table or chunks are not in order
     ├── ProtocolError          13   a neighbour that does not keep to the protocol
     ├── FetchError             13   bytes that could not be had
     │   ├── SourceGone         13   the stick was pulled, the neighbour left; comes back
@@ -104,6 +105,10 @@ class ContentError(UpdateError):
 
 class UnsafeMedia(ContentError):
     default_reason = "unsafe-media"
+
+
+class PackError(ContentError):
+    default_reason = "bad-pack"
 
 
 class ProtocolError(UpdateError):
