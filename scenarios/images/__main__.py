@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,8 +74,8 @@ def measure(
     """Every contender on every update, of the images that `build` made in DIRECTORY."""
     found: list[measuring.Measured] = []
     with _told():
-        for each in formats:
-            new = measuring.measure(directory.resolve(), each.name, contenders, click.echo)
+        for form, contender in product(formats, contenders):
+            new = measuring.measure(directory.resolve(), form.name, contender, click.echo)
             found += new
             if output is not None:
                 measuring.write(output, new)

@@ -33,7 +33,7 @@ def _ext4(tree: Path, archive: Path, image: Path) -> None:
     _mke2fs(tree, image, uuid=UUID, time=FIXED_TIME)
     script = image.with_suffix(".debugfs")
     script.write_text("".join(f"{each}\n" for each in _times(image)))
-    run(["debugfs", "-w", "-f", script, image])
+    run(["debugfs", "-w", "-f", script, image], more=FIXED_TIME)
     script.unlink()
 
 

@@ -35,17 +35,14 @@ class Measured:
         return self.wire / self.image
 
 
-def measure(
-    directory: Path, format_name: str, contenders: Iterable[Contender], say: Say
-) -> list[Measured]:
-    """Run them all on all consecutive images of a format. Raises ImagesError."""
+def measure(directory: Path, format_name: str, contender: Contender, say: Say) -> list[Measured]:
+    """Run it on all consecutive images of a format. Raises ImagesError."""
+    need(contender.programs, contender.name)
     found: list[Measured] = []
-    for contender in contenders:
-        need(contender.programs, contender.name)
-        with tempfile.TemporaryDirectory(dir=directory, prefix="measure-") as work:
-            for each in _runs(directory, format_name, contender, Path(work)):
-                say(f"{each.format} {each.update} {each.contender}: {each.share:.2%}")
-                found.append(each)
+    with tempfile.TemporaryDirectory(dir=directory, prefix="measure-") as work:
+        for each in _runs(directory, format_name, contender, Path(work)):
+            say(f"{each.format} {each.update} {each.contender}: {each.share:.2%}")
+            found.append(each)
     return found
 
 
