@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 Progress = Callable[[int], object]
-"""Told the bytes done so far, every MiB or so. What it raises ends the work: that is how to stop."""
+"""Told the bytes done so far, now and then. What it raises ends the work: that is how to stop."""
 
 
 class Readable(Protocol):

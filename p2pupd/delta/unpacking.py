@@ -1,0 +1,117 @@
+"""From a pack to the image, in order, within bounded memory."""
+
+import hashlib
+from collections.abc import Generator, Iterator
+from typing import Final
+
+from p2pupd.delta.frames import Frames
+from p2pupd.delta.header import Header, header_length, parse
+from p2pupd.delta.interface import Progress, Readable, Target, Zeros
+from p2pupd.delta.limits import PREAMBLE
+from p2pupd.errors import PackError
+
+BLOCK: Final = 1 << 20
+"""Bytes given at once, at the most."""
+
+GRAIN: Final = 64 << 10
+"""What is given begins and, but for the image's end, ends at a multiple of this in the image."""
+
+READ: Final = 1 << 20
+
+_NO_BYTES: Final = bytes(BLOCK)
+
+
+def header_of(pack: Readable) -> Header:
+    """The checked header of a whole pack. Raises PackError or HostError."""
+    length = header_length(pack.read_at(0, PREAMBLE))
+    return parse(pack.read_at(0, length), pack.size)
+
+
+def unpack(pack: Readable, header: Header, target: Target, progress: Progress) -> None:
+    """Give `target` the image. `progress` hears its bytes done so far.
+
+    Raises PackError where a chunk, or at the end the image, is not what the header says: the target
+    is rubbish then; it was given no byte of a wrong chunk, and none beyond the image's length.
+    Raises HostError where the pack cannot be read, and what `target` raises.
+    """
+    done = 0
+    for part in plain_image(pack, header):
+        if isinstance(part, Zeros):
+            target.zeros(part.length)
+            done += part.length
+        else:
+            target.write(part)
+            done += len(part)
+        progress(done)
+
+
+def plain_image(pack: Readable, header: Header) -> Generator[memoryview | Zeros, None, None]:
+    """The image in order; each part is valid until the next one is asked for. Raises as `unpack`.
+
+    Parts begin at multiples of GRAIN; data has at most BLOCK bytes, zeros any number.
+    """
+    digest = hashlib.sha256()
+    for part in _grained(_plain_chunks(pack, header)):
+        if isinstance(part, Zeros):
+            for at in range(0, part.length, BLOCK):
+                digest.update(memoryview(_NO_BYTES)[: part.length - at])
+        else:
+            digest.update(part)
+        yield part
+    if digest.hexdigest() != header.image_sha256:
+        raise PackError("the pack is damaged: its chunks make another image than its header says")
+
+
+def _plain_chunks(pack: Readable, header: Header) -> Iterator[bytes | Zeros]:
+    """The image as chunks, each of which is right."""
+    frames = Frames()
+    for run in header.runs():
+        if run.first is None:
+            yield Zeros(run.amount)
+            continue
+        for chunk, kept in _stored(pack, header, range(run.first, run.first + run.amount)):
+            yield frames.restored(kept, header.plain[chunk], header.id_of(chunk))
+
+
+def _stored(pack: Readable, header: Header, chunks: range) -> Iterator[tuple[int, bytes]]:
+    """(number, stored bytes) of chunks that lie one after the other, read READ bytes at a time."""
+    offsets = header.offsets
+    held, begins = b"", 0
+    for chunk in chunks:
+        at, end = offsets[chunk], offsets[chunk + 1]
+        if end > begins + len(held):
+            begins = at
+            held = pack.read_at(at, min(max(READ, end - at), offsets[chunks.stop] - at))
+            if len(held) < end - at:
+                raise PackError(
+                    f"the pack ends at {begins + len(held)}; chunk {chunk} ends at {end}"
+                )
+        yield chunk, held[at - begins : end - begins]
+
+
+def _grained(chunks: Iterator[bytes | Zeros]) -> Iterator[memoryview | Zeros]:
+    """The same bytes in parts that begin at multiples of GRAIN."""
+    buffer = memoryview(bytearray(BLOCK))
+    filled = 0
+    for chunk in chunks:
+        left = chunk.length if isinstance(chunk, Zeros) else len(chunk)
+        begin = 0
+        while left:
+            if isinstance(chunk, Zeros) and filled % GRAIN == 0 and left >= GRAIN:
+                if filled:
+                    yield buffer[:filled]
+                filled, whole = 0, left - left % GRAIN
+                yield Zeros(whole)
+                left -= whole
+                continue
+            room = GRAIN - filled % GRAIN if isinstance(chunk, Zeros) else BLOCK - filled
+            size = min(left, room)
+            plain = _NO_BYTES if isinstance(chunk, Zeros) else chunk
+            buffer[filled : filled + size] = memoryview(plain)[begin : begin + size]
+            begin = 0 if isinstance(chunk, Zeros) else begin + size
+            filled, left = filled + size, left - size
+            if filled == BLOCK:
+                yield buffer
+                filled = 0
+    if filled:
+        yield buffer[:filled]
