@@ -83,11 +83,16 @@ def measure(
 
 
 @images.command(epilog="Example: python -m scenarios.images tables figures.json")
-@click.argument("figures", type=click.Path(path_type=Path, dir_okay=False, exists=True))
-def tables(*, figures: Path) -> None:
+@click.argument(
+    "figures",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    nargs=-1,
+    required=True,
+)
+def tables(*, figures: tuple[Path, ...]) -> None:
     """The tables of docs/deltas.md, from what `measure --json` wrote."""
     with _told():
-        _show(measuring.read(figures))
+        _show([each for path in figures for each in measuring.read(path)])
 
 
 def _show(found: Iterable[measuring.Measured]) -> None:
