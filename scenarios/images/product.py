@@ -8,7 +8,8 @@ from p2pupd.core.merkle import piece_length_for
 from p2pupd.core.piece_layer import HASH
 from p2pupd.delta.assembling import Assembly
 from p2pupd.delta.files import opened
-from p2pupd.delta.header import PREAMBLE, Header, header_length, parse
+from p2pupd.delta.header import Header, header_length, parse
+from p2pupd.delta.limits import PREAMBLE
 from p2pupd.delta.matching import ImageSource, PackSource, Source, find
 from p2pupd.delta.writing import pack
 from scenarios.images.commands import ImagesError

@@ -112,7 +112,7 @@ def clean(tree: Path) -> None:
 def settle(tree: Path) -> None:
     """Set the time of all that is younger than the epoch to the epoch."""
     stamp = f"@{EPOCH}"
-    young = ["find", tree, "-xdev", "-depth", "-newermt", stamp]
+    young: list[str | Path] = ["find", tree, "-xdev", "-depth", "-newermt", stamp]
     run([*young, "-exec", "touch", "--no-dereference", "--date", stamp, "{}", "+"])
 
 
