@@ -10,9 +10,9 @@ import pytest
 
 from p2pupd.cli.app import run
 from p2pupd.demo.device import Device
+from scenarios.lib.accounts import came, scraped, told
 from scenarios.lib.fleet import Json, all_reach, fleet, on, powered, until
 from scenarios.lib.office import Office
-from tests.fleet.test_metrics import came, scraped, told
 
 MIB = 1 << 20
 SIZE = 24 * MIB

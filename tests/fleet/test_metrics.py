@@ -1,26 +1,22 @@
 """Where every byte of a floor came from, as `status` and the metrics of real daemons tell."""
 
 import asyncio
-import io
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 import pytest
-from prometheus_client.parser import text_fd_to_metric_families
 
 from p2pupd.demo.device import Device
+from scenarios.lib.accounts import METRICS_PORT as PORT
+from scenarios.lib.accounts import came, scraped, told
 from scenarios.lib.fleet import Fleet, Json, all_reach, fleet, knows, on, powered, until
 from scenarios.lib.office import Office
 
 MIB = 1 << 20
 SIZE = 8 * MIB
-PORT = 9830
-SOURCES = ("lan", "uplink", "usb", "reuse")
 QUICK: dict[str, Json] = {"health": {"interval": 0.05, "successes": 1, "settle": 0.0}}
-Figures = dict[tuple[str, ...], float]
 
 
 @pytest.fixture
@@ -41,43 +37,6 @@ def measured(device: Device) -> Device:
     device.settings = {**device.settings, "metrics": {"listen": f"{device.address}:{PORT}"}}
     device.prepare()
     return device
-
-
-@asynccontextmanager
-async def _session(device: Device, over: str) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
-    if over == "tcp":
-        async with aiohttp.ClientSession() as session:
-            yield session, f"http://{device.address}:{PORT}"
-        return
-    connector = aiohttp.UnixConnector(str(device.directory / "control.sock"))
-    async with aiohttp.ClientSession(connector=connector) as session:
-        yield session, "http://localhost"
-
-
-async def scraped(device: Device, over: str = "tcp") -> Figures:
-    """{(name, label values...): value}."""
-    async with _session(device, over) as (session, root), session.get(f"{root}/metrics") as answer:
-        assert answer.status == 200
-        families = text_fd_to_metric_families(io.StringIO(await answer.text()))
-    return {
-        (each.name, *(each.labels[label] for label in sorted(each.labels))): each.value
-        for family in families
-        for each in family.samples
-    }
-
-
-def came(figures: Figures) -> dict[str, int]:
-    """Bytes by source, without those that brought nothing."""
-    by = {source: int(figures["p2pupd_bytes_total", "in", source]) for source in SOURCES}
-    return {source: count for source, count in by.items() if count}
-
-
-async def told(device: Device) -> dict[str, int]:
-    """The same of the only artifact in `status`."""
-    status = await device.status()
-    assert status is not None
-    (stored,) = status["stored"]
-    return {source: stored["bytes"][source] for source in SOURCES if stored["bytes"][source]}
 
 
 async def test_on_every_device_the_sources_sum_to_the_artifact(
