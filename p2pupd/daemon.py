@@ -24,6 +24,7 @@ from p2pupd.discovery.interfaces import InterfaceWatcher
 from p2pupd.discovery.mdns import MdnsDiscovery
 from p2pupd.discovery.static import StaticPeers
 from p2pupd.discovery.view import View
+from p2pupd.engine.handing import Handing
 from p2pupd.engine.line import Facts, LineCare
 from p2pupd.engine.loop import Engine
 from p2pupd.engine.operations import Operations
@@ -86,6 +87,8 @@ class Daemon:
             group = await stack.enter_async_context(asyncio.TaskGroup())
             self._tasks = Tasks(group)
             self._served = Served(fixed.store, settings.device.role, self._tasks, self._arrivals)
+            own, role = fixed.identity.id, settings.device.role
+            self._handing = Handing(own, role, fixed.store, self._swarm)
             self._tasks.supervise("swarm", self._swarm.run)
             await self._swarm.listening()
             self._build()
@@ -119,7 +122,7 @@ class Daemon:
             pieces,
             uploads=role is not Role.LEECH,
             carries_all=role is Role.SEED,
-            express=Wires(client.layer, stream, self._arrivals),
+            express=Wires(client.layer, stream, client.handout, self._arrivals),
         )
 
     def _build(self) -> None:
@@ -217,7 +220,7 @@ class Daemon:
         if metrics is not None:
             tasks.supervise("metrics", partial(metrics_api.serve, operations.metrics, *metrics))
         control = control_app(operations)
-        app = peer_api.peer_app(self, settings.peer, self.line)
+        app = peer_api.peer_app(self, settings.peer, self.line, self._handing.parts)
         tasks.start("engine", self.engine.run())
         tasks.supervise("peer-api", partial(peer_api.serve, app, sockets, settings.peer))
         tasks.supervise(

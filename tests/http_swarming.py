@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from p2pupd.api.peer import listen, peer_app, serve
+from p2pupd.api.peer import Hand, listen, peer_app, serve
 from p2pupd.api.settings import PeerApiSettings
 from p2pupd.feeds.neighbour_settings import NeighbourFeedSettings
 from p2pupd.feeds.peer_client import PeerClient
@@ -74,13 +74,15 @@ class Shelf:
 
 
 @asynccontextmanager
-async def serving(shelf: Shelf, address: str = "") -> AsyncIterator[SwarmPeer]:
-    """The shelf, reachable as a neighbour without BitTorrent."""
+async def serving(
+    shelf: Shelf, address: str = "", hand: Hand | None = None
+) -> AsyncIterator[SwarmPeer]:
+    """The shelf, reachable as a neighbour without BitTorrent; `hand` hands out pieces."""
     address = address or an_address()
     settings = PeerApiSettings(listen=(address,), port=0)
     sockets = listen(settings)
     port = sockets[0].getsockname()[1]
-    async with running(serve(peer_app(shelf, settings), sockets, settings)):
+    async with running(serve(peer_app(shelf, settings, hand=hand), sockets, settings)):
         yield SwarmPeer(DeviceId(f"device-{address}"), address, 0, False, port)
 
 
@@ -118,10 +120,12 @@ async def express_party(directory: Path, *, seed: bool = False) -> AsyncIterator
     """A device with BitTorrent that leaves it out where it can."""
     shelf, address = Shelf(), an_address()
     async with serving(shelf, address) as api, PeerClient(CLIENT, address) as client:
-        wires = Wires(client.layer, RangeClient(CLIENT, address).stream, shelf.arrivals)
+        stream = RangeClient(CLIENT, address).stream
+        wires = Wires(client.layer, stream, client.handout, shelf.arrivals)
         directory.mkdir(parents=True, exist_ok=True)
         settings = SwarmSettings(interfaces=(address,))
-        swarm = ExpressSwarm(LibtorrentSwarm(api.id, settings), wires, BLOCK_FOR)
+        torrents = LibtorrentSwarm(api.id, settings, handout=client.handout)
+        swarm = ExpressSwarm(torrents, wires, BLOCK_FOR)
         async with running(swarm.run()):
             peer = replace(api, port=await swarm.listening(), carries_all=seed)
             yield Party(swarm, peer, directory, shelf)

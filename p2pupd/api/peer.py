@@ -3,9 +3,10 @@
 `GET /peer/v1/hello` · `GET /peer/v1/bundle` (ETag = digest, 304, deflate) · `POST /peer/v1/notify`
 (204) · `GET /peer/v1/artifact/<sha256>` (one Range; several are refused with 416; of one that is
 arriving, a part with both ends named, which is waited for) · `GET
-/peer/v1/artifact/<sha256>/layer` (32 bytes a piece; 503 while it is being computed). What is
-unknown is 404, too much at once 429, a request that takes too long to arrive 408, a malformed one
-400, an artifact that may not move now, or a part that does not come soon, 503 with Retry-After.
+/peer/v1/artifact/<sha256>/layer` (32 bytes a piece; 503 while it is not known yet) · `POST
+/peer/v1/artifact/<sha256>/handout` (of seeds, see api.handout). What is unknown is 404, too much
+at once 429, a request that takes too long to arrive 408, a malformed one 400, an artifact that may
+not move now, or a part that does not come soon, 503 with Retry-After.
 """
 
 import asyncio
@@ -13,7 +14,8 @@ import os
 import socket
 import sys
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
@@ -21,15 +23,20 @@ from typing import BinaryIO, Final, Protocol
 from aiohttp import web
 
 from p2pupd.api.files import CHUNK, Way, hide_server, send_file
+from p2pupd.api.handout import hand_out
 from p2pupd.api.limits import Doorkeeper, Gate, send
 from p2pupd.api.outlet import OpenOutlet, Outlet, mark
 from p2pupd.api.ranges import NotSatisfiable, parse_range
 from p2pupd.api.settings import PeerApiSettings
 from p2pupd.errors import HostError, ProtocolError
 from p2pupd.model.ids import ManifestDigest, Sha256
+from p2pupd.wire.handout import MAX_UNWANTED
 from p2pupd.wire.messages import Hello, Notify, decode_notify
 
 MSGPACK: Final = "application/msgpack"
+Hand = Callable[[Sha256, bytes], Awaitable[AsyncGenerator[bytes] | None]]
+"""engine.handing.Handing.parts: what to send of an artifact to one device that does not want some
+pieces of it (wire.handout); None where nothing is handed out."""
 LAYER_RETRY: Final = "5"
 """Seconds after which to ask again for a layer that is being computed, or bytes that arrive."""
 SHUTDOWN_TIMEOUT: Final = 1.0
@@ -62,10 +69,14 @@ class PeerState(Protocol):
 
 
 def peer_app(
-    state: PeerState, settings: PeerApiSettings, outlet: Outlet | None = None
+    state: PeerState,
+    settings: PeerApiSettings,
+    outlet: Outlet | None = None,
+    hand: Hand | None = None,
 ) -> web.Application:
-    """The application; `serve` puts it on the network. Artifacts go out through `outlet`."""
-    handlers = _Handlers(state, settings, outlet or OpenOutlet())
+    """The application; `serve` puts it on the network. Artifacts go out through `outlet`, and a
+    seed hands out what `hand` gives."""
+    handlers = _Handlers(state, settings, outlet or OpenOutlet(), hand)
     app = web.Application(client_max_size=settings.body, middlewares=[handlers.guard])
     app.on_response_prepare.append(hide_server)
     app.add_routes(
@@ -75,6 +86,7 @@ def peer_app(
             web.post("/peer/v1/notify", handlers.notify),
             web.get("/peer/v1/artifact/{sha256:[0-9a-f]{64}}", handlers.artifact),
             web.get("/peer/v1/artifact/{sha256:[0-9a-f]{64}}/layer", handlers.layer),
+            web.post("/peer/v1/artifact/{sha256:[0-9a-f]{64}}/handout", handlers.handout),
         ]
     )
     return app
@@ -131,8 +143,11 @@ async def serve(
 class _Handlers:
     """One method per call; `guard` runs around all of them."""
 
-    def __init__(self, state: PeerState, settings: PeerApiSettings, outlet: Outlet) -> None:
+    def __init__(
+        self, state: PeerState, settings: PeerApiSettings, outlet: Outlet, hand: Hand | None
+    ) -> None:
         self._state = state
+        self._hand = hand
         self._outlet = outlet
         self._settings = settings
         self._gate = Gate(settings, asyncio.get_running_loop().time)
@@ -218,6 +233,39 @@ class _Handlers:
         response.content_length = len(raw)
         body = _pieces(raw if request.method == "GET" else b"")
         return await send(request, response, body, self._settings)
+
+    async def handout(self, request: web.Request) -> web.StreamResponse:
+        sha256 = Sha256(request.match_info["sha256"])
+        unwanted = await self._list(request)
+        wait = self._outlet.retry_after(sha256)
+        if wait is not None:
+            raise web.HTTPServiceUnavailable(headers={"Retry-After": str(wait)})
+        parts = None
+        if self._hand and not self._outlet.limited:
+            parts = await self._hand(sha256, unwanted)
+        if parts is None:
+            raise web.HTTPNotFound(text="nothing is handed out\n")
+        mark(request, self._outlet.dscp)
+        with self._outlet.sending():
+            async with aclosing(parts):
+                way = Way(
+                    partial(self._outlet.admit, sha256),
+                    partial(self._state.sent, sha256),
+                    lambda: self._outlet.limited,
+                )
+                return await hand_out(request, parts, self._settings, way)
+
+    async def _list(self, request: web.Request) -> bytes:
+        raw = b""
+        try:
+            async with asyncio.timeout(self._settings.handler_timeout):
+                while chunk := await request.content.read(MAX_UNWANTED + 1 - len(raw)):
+                    raw += chunk
+        except TimeoutError as error:
+            raise web.HTTPRequestTimeout(headers={"Connection": "close"}) from error
+        if len(raw) > MAX_UNWANTED:
+            raise ProtocolError(f"the list has more than {MAX_UNWANTED} bytes")
+        return raw
 
     async def _deflate(self, digest: str, raw: bytes) -> bytes:
         if self._deflated[0] != digest:

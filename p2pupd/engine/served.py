@@ -5,13 +5,18 @@ import logging
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from p2pupd.engine.tasks import Tasks
 from p2pupd.errors import UpdateError
+from p2pupd.host.layer_files import kept_layer
 from p2pupd.model.device import Role
 from p2pupd.model.ids import Sha256
 from p2pupd.store.interface import Store
 from p2pupd.swarm.arrivals import Arrivals
+
+LAYER_TICK: Final = 0.03
+"""Seconds between two looks for the layer of what arrives. The caller bounds how often."""
 
 log = logging.getLogger(__name__)
 
@@ -54,15 +59,26 @@ class Served:
         return self._sent[sha256]
 
     async def layer(self, sha256: Sha256) -> bytes | None:
-        """Its encoded piece layer.
+        """Its encoded piece layer, also while it arrives, where that is known then.
 
         However many ask for it, and however soon they hang up, its file is read once, and one file
         at a time: callers cannot hold all threads.
         """
         if self._role is not Role.LEECH and (arrival := self._arrivals.get(sha256)):
             return arrival.layer
-        if await self.artifact(sha256) is None:
+        if self._role is Role.LEECH:
             return None
+        found = await asyncio.to_thread(self._store.find, sha256)
+        if found is None:
+            return None
+        while not found.verified:
+            kept = await asyncio.to_thread(kept_layer, found.artifact, found.path.parent)
+            if kept is not None:
+                return kept.hashes
+            await asyncio.sleep(LAYER_TICK)
+            found = await asyncio.to_thread(self._store.find, sha256)
+            if found is None:
+                return None
         reading = self._readings.get(sha256)
         if reading is None:
             reading = self._readings[sha256] = _Reading()

@@ -11,7 +11,7 @@ from typing import Final
 
 from p2pupd.model.ids import Sha256
 from p2pupd.model.release import Artifact
-from p2pupd.swarm.over_http import AskLayer
+from p2pupd.swarm.over_http import AskHandout, AskLayer
 
 LONGEST_PART: Final = 64 * 1024 * 1024
 """Bytes: a longer part of a file that arrives is not waited for."""
@@ -75,4 +75,5 @@ class Wires:
 
     ask_layer: AskLayer
     stream: Stream
+    handout: AskHandout
     arrivals: Arrivals = field(default_factory=Arrivals)

@@ -8,19 +8,19 @@ with what is there. ADR 11 says why.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Final
 
 from p2pupd.core.allowance import Allowance
-from p2pupd.core.piece_layer import PieceLayer, layer_length
+from p2pupd.core.piece_layer import PieceLayer
 from p2pupd.errors import FetchError, UpdateError
 from p2pupd.host.layer_files import kept_layer
 from p2pupd.model.device import ByteCounts, TransferProgress
 from p2pupd.model.release import Artifact
-from p2pupd.swarm import resume
+from p2pupd.swarm import layers, resume
 from p2pupd.swarm.arrivals import Wires
 from p2pupd.swarm.hostility import Blocklist
 from p2pupd.swarm.interface import Holdings, Injected, ProgressListener, SwarmPeer
@@ -30,9 +30,6 @@ from p2pupd.swarm.session import LibtorrentSwarm
 
 WORTH_IT: Final = 32 * 1024 * 1024
 """Bytes: a smaller artifact is there before it matters who brings it."""
-LAYER_TRIES: Final = 8
-LAYER_PAUSE: Final = 0.15
-"""Seconds: a seed that accepted the release at the same time may just be opening its stick."""
 TICK: Final = 0.1
 LOOK: Final = 1.0
 SLOWEST: Final = 8 * 1024 * 1024
@@ -225,7 +222,7 @@ class ExpressSwarm:
         lone = self._lones[root] = Lone(artifact, directory, self._now(), supplied=False)
         try:
             layer = await asyncio.to_thread(kept_layer, artifact, directory)
-            layer = layer or await self._ask_layer(artifact)
+            layer = layer or await self._ask_layer(artifact, self._may_ride)
             if layer is not None and not lone.over:
                 await lone.open(layer)
         except BaseException:
@@ -241,24 +238,19 @@ class ExpressSwarm:
         return lone
 
     async def _remember(self, artifact: Artifact, directory: Path) -> None:
-        """What an earlier run has left is found with the layer that it kept."""
+        """What an earlier run has left is found with the layer that it kept. With the layer, pieces
+        that seeds hand out can be proved."""
         layer = await asyncio.to_thread(kept_layer, artifact, directory)
+        if layer is None and self._torrents.receiving.may(artifact):
+            layer = await self._ask_layer(artifact, self._torrents.receiving.may)
         if layer is not None:
             await self._torrents.supply(artifact, directory, layer)
 
-    async def _ask_layer(self, artifact: Artifact) -> PieceLayer | None:
-        for _ in range(LAYER_TRIES):
-            if not self._may_ride(artifact):
-                break
-            peer = self._carriers()[0]
-            host, port, length = peer.host, peer.api_port, layer_length(artifact)
-            try:
-                raw = await self._wires.ask_layer(host, port, artifact.sha256, length)
-                return await asyncio.to_thread(PieceLayer.proved, artifact, bytes(raw))
-            except UpdateError as error:
-                log.info("swarm.no-layer host=%s error=%s", host, error)
-            await asyncio.sleep(LAYER_PAUSE)
-        return None
+    async def _ask_layer(
+        self, artifact: Artifact, useful: Callable[[Artifact], bool]
+    ) -> PieceLayer | None:
+        own, ask = self._torrents.own, self._wires.ask_layer
+        return await layers.from_neighbours(artifact, own, self._carriers, ask, useful)
 
     async def _alone(self, lone: Lone, progress: ProgressListener) -> bool:
         """True when it is complete here; false when BitTorrent goes on with it."""

@@ -16,6 +16,8 @@ OTHERS_SHARE: Final = 1
 FEWEST_REQUESTS: Final = 2
 MOST_REQUESTS: Final = 250
 BLOCK: Final = 16 * 1024
+FAN_OUT: Final = 3
+"""Devices that one hands its piece layer to: of small pieces it is 1/500 of the artifact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,17 @@ def share_of(pieces: int, own: DeviceId, fetching: Collection[DeviceId]) -> rang
     """The pieces that `own` is to ask for first."""
     everyone = sorted({own, *fetching})
     return range(everyone.index(own), pieces, len(everyone))
+
+
+def layer_source(own: DeviceId, peers: Sequence[SwarmPeer]) -> SwarmPeer | None:
+    """Which device to ask for a piece layer, so that not all ask a seed; None: a seed.
+
+    The devices form a tree by rank. Every device may fetch something else, so this is a guess.
+    """
+    others = {each.id: each for each in peers if each.api_port and not each.carries_all}
+    everyone = sorted({own, *others})
+    rank = everyone.index(own)
+    return others[everyone[(rank - FAN_OUT) // FAN_OUT]] if rank >= FAN_OUT else None
 
 
 def request_queue(outstanding: int, fetching: int) -> int:

@@ -52,6 +52,10 @@ AskLayer = Callable[[str, int, Sha256, int], Awaitable[Bytelike]]
 FetchError or ProtocolError."""
 AskRange = Callable[[str, int, Sha256, int, int], Awaitable[Bytelike]]
 """PeerClient.artifact_range: (host, port, SHA-256, first byte, count) -> bytes. Raises the same."""
+Take = Callable[[int, bytes], Awaitable[None]]
+"""Takes a piece by its number, as it came."""
+AskHandout = Callable[[str, int, Artifact, bytes, Take], Awaitable[bool]]
+"""PeerClient.handout: (host, port, artifact, unwanted pieces, take) -> whether to ask anew."""
 Put = Callable[[int, bytes], Awaitable[None]]
 """Takes a piece that was proved. What it raises ends `bring`."""
 

@@ -52,6 +52,11 @@ def swarm_backend(
         log.info("swarm.no-libtorrent error=%s", error)
         return HttpSwarm(pieces)
     torrents = LibtorrentSwarm(
-        own, settings.fitted(), uploads=uploads, carries_all=carries_all, pieces=pieces
+        own,
+        settings.fitted(),
+        uploads=uploads,
+        carries_all=carries_all,
+        pieces=pieces,
+        handout=express.handout if express else None,
     )
     return ExpressSwarm(torrents, express, settings.block_for) if express else torrents

@@ -15,7 +15,7 @@ from p2pupd.errors import ContentError, FetchError, UpdateError
 from p2pupd.model.device import ByteCounts
 from p2pupd.model.ids import DeviceId
 from p2pupd.model.release import Artifact
-from p2pupd.swarm import handles, mesh, parting
+from p2pupd.swarm import handles, mesh
 from p2pupd.swarm.alerts import (
     Alert,
     AlertsLost,
@@ -29,7 +29,8 @@ from p2pupd.swarm.alerts import (
 from p2pupd.swarm.hostility import Blocklist
 from p2pupd.swarm.interface import Holdings, Injected, ProgressListener, SwarmPeer
 from p2pupd.swarm.listening import Listening, is_address, listen
-from p2pupd.swarm.over_http import HttpPieces
+from p2pupd.swarm.over_http import AskHandout, HttpPieces
+from p2pupd.swarm.receiving import Receiving, avoided
 from p2pupd.swarm.rescue import Rescue
 from p2pupd.swarm.settings import SwarmSettings
 from p2pupd.swarm.torrents import Torrents
@@ -40,9 +41,6 @@ IDLE_TICK: Final = 2.0
 ACQUAINTANCE: Final = 2.0
 """Seconds after which it is looked who has answered: then whoever has not does not want it."""
 FEWEST_CONNECTIONS: Final = 2
-WRITE_EVERY: Final = 1.0
-"""Seconds between two times that what has come is sent to the disk, so that little is left at the
-end."""
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +51,7 @@ class LibtorrentSwarm:
     `own` decides which share of the pieces this device asks for first. With `uploads` off nothing
     is ever sent to a neighbour; one that `carries_all` does not fetch beside the others. With
     `pieces`, what stands still comes by HTTP, and so does what only neighbours without BitTorrent
-    have. Methods may be called before `run`; they wait for it.
+    have; with `handout`, seeds choose what they send. Methods may be called before `run`.
     """
 
     def __init__(
@@ -64,8 +62,9 @@ class LibtorrentSwarm:
         uploads: bool = True,
         carries_all: bool = False,
         pieces: HttpPieces | None = None,
+        handout: AskHandout | None = None,
     ) -> None:
-        self._own = own
+        self.own = own
         self._settings = settings
         self._uploads = uploads
         self._carries_all = carries_all
@@ -77,6 +76,8 @@ class LibtorrentSwarm:
         self._peers: dict[DeviceId, SwarmPeer] = {}
         self._torrents = Torrents(settings, self._dress)
         self._blocks = Blocklist(settings.unwanted_blocks, settings.block_for)
+        ask = handout if uploads and not carries_all else None
+        self.receiving = Receiving(own, self._torrents, ask, settings.block_for)
         self._away: frozenset[str] = frozenset()
 
     @property
@@ -169,6 +170,7 @@ class LibtorrentSwarm:
 
     def limit(self, allowance: Allowance) -> None:
         self._torrents.limit(allowance)
+        self.receiving.limit(allowance)
         if self._pieces:
             self._pieces.limit(allowance)
 
@@ -176,6 +178,7 @@ class LibtorrentSwarm:
         before = self._peers
         self._peers = {peer.id: peer for peer in peers if peer.port and is_address(peer.host)}
         self._apply_queue()
+        self.receiving.set_peers(peers)
         if self._pieces:
             self._only_http = any(peer.api_port and peer.id not in self._peers for peer in peers)
             self._pieces.set_peers(peers)
@@ -216,7 +219,10 @@ class LibtorrentSwarm:
     def _dress(self, transfer: Transfer, parameters: lt.add_torrent_params) -> None:
         """Whom to call and which pieces to ask for first, just before it is added."""
         alone = transfer.watch.alone
-        allowed = [peer for peer in self._peers.values() if peer.host not in self.blocked]
+        if not alone:
+            self.receiving.begin(transfer)
+        self._keep_away()
+        allowed = [peer for peer in self._peers.values() if peer.host not in self._away]
         if alone:
             known = {
                 peer.host: peer for peer in sorted(allowed, key=lambda peer: not peer.carries_all)
@@ -230,9 +236,10 @@ class LibtorrentSwarm:
         transfer.look_at = asyncio.get_running_loop().time() + ACQUAINTANCE
         transfer.home = self._sharers(transfer)
         parameters.peers = [(peer.host, peer.port) for peer in chosen]
-        parameters.piece_priorities = mesh.home_pieces(
-            transfer.artifact.pieces, self._own, transfer.home
-        )
+        if not transfer.parting.apart:
+            parameters.piece_priorities = mesh.home_pieces(
+                transfer.artifact.pieces, self.own, transfer.home
+            )
         parameters.max_connections = FEWEST_CONNECTIONS if alone else self._settings.connections
 
     def _call(self, transfer: Transfer, known: set[str]) -> None:
@@ -250,14 +257,16 @@ class LibtorrentSwarm:
 
     def _sharers(self, transfer: Transfer) -> frozenset[DeviceId]:
         called = transfer.called if transfer.settled else frozenset[str]()
-        return mesh.sharers(self._own, tuple(self._peers.values()), called, transfer.met)
+        return mesh.sharers(self.own, tuple(self._peers.values()), called, transfer.met)
 
     def _share_out(self, transfer: Transfer) -> None:
         """Share the pieces out anew when other devices fetch it than before."""
         sharers = self._sharers(transfer)
+        if transfer.parting.apart:
+            return
         if transfer.unfinished and transfer.handle and sharers != transfer.home:
             transfer.home = sharers
-            priorities = mesh.home_pieces(transfer.artifact.pieces, self._own, sharers)
+            priorities = mesh.home_pieces(transfer.artifact.pieces, self.own, sharers)
             transfer.handle.prioritize_pieces(priorities)
 
     async def _look_around(self, transfer: Transfer, now: float) -> None:
@@ -274,8 +283,7 @@ class LibtorrentSwarm:
     def _apply_queue(self) -> None:
         if self._listening:
             others = sum(not peer.carries_all for peer in self._peers.values())
-            fetching = others if self._carries_all else others + 1
-            fetching = min(fetching, self._settings.connections)
+            fetching = min(others + (not self._carries_all), self._settings.connections)
             self._listening.limit_requests(mesh.request_queue(self._settings.outstanding, fetching))
 
     # -- alerts and time -------------------------------------------------------------------------
@@ -317,7 +325,7 @@ class LibtorrentSwarm:
 
     def _keep_away(self) -> None:
         """Neither call nor answer who is blocked, nor seeds that are left to others."""
-        away = self.blocked | parting.avoided(self._torrents, self._peers.values())
+        away = self.blocked | avoided(self._torrents, self._peers.values())
         if self._listening is None or away == self._away:
             return
         back, self._away = self._away - away, away
@@ -325,12 +333,14 @@ class LibtorrentSwarm:
         for transfer in self._torrents:
             transfer.called -= back
             self._call(transfer, set(transfer.met) - back)
+            if back:
+                transfer.home = frozenset()
+                self._share_out(transfer)
 
     async def _watch(self, listening: Listening, group: asyncio.TaskGroup) -> None:
         """Ask for counters, save resume data, restart what stands still, and get help for it."""
-        rescue = None
-        if self._pieces:
-            rescue = Rescue(self._torrents, self._pieces, group, self._stirred.set)
+        pieces, stir = self._pieces, self._stirred.set
+        rescue = Rescue(self._torrents, pieces, group, stir) if pieces else None
         while True:
             busy = any(transfer.unfinished for transfer in self._torrents)
             try:
@@ -345,6 +355,7 @@ class LibtorrentSwarm:
             self._blocks.expire(now)
             for transfer in self._torrents:
                 await self._look_after(transfer, now)
+            self.receiving.tend(list(self._torrents), group, now)
             self._keep_away()
             if rescue:
                 await rescue.tend(self._torrents)
@@ -362,20 +373,11 @@ class LibtorrentSwarm:
         try:
             await self._torrents.confirm(transfer)
             await self._look_around(transfer, now)
-            await parting.look(transfer, self._own, now)
-            if transfer.state.pieces > transfer.saved_pieces and now >= transfer.save_at:
-                transfer.save_at = now + transfer.save_pause
-                transfer.save_pause = min(self._settings.resume_interval, 2 * transfer.save_pause)
-                await self._torrents.save(transfer)
-                await self._torrents.look_through(transfer)
-            elif now >= transfer.write_at:
-                transfer.write_at = now + WRITE_EVERY
-                await self._torrents.write_out(transfer)
-            elif transfer.stalled(now, len(self._peers)):
+            if await self._torrents.keep(transfer, now):
+                return
+            if transfer.stalled(now, len(self._peers)):
+                transfer.parting.give_up()
                 await self._torrents.start_over(transfer)
-                hosts = ",".join(sorted(transfer.called))
-                root = transfer.artifact.pieces_root[:16]
-                log.warning("swarm.started-over root=%s hosts=%s", root, hosts)
         except UpdateError as error:
             log.warning("swarm.resume-not-saved error=%s", error)
 

@@ -16,6 +16,7 @@ import libtorrent as lt
 from p2pupd.core.allowance import Allowance
 from p2pupd.core.piece_layer import PieceLayer
 from p2pupd.errors import FetchError, UpdateError
+from p2pupd.host.layer_files import keep_layer
 from p2pupd.host.threads import to_the_end
 from p2pupd.model.device import ByteCounts
 from p2pupd.model.release import Artifact
@@ -32,6 +33,8 @@ Dress = Callable[[Transfer, lt.add_torrent_params], None]
 
 WORTH_WRITING: Final = 2 * 1024 * 1024
 """Bytes that must have come before they are sent to the disk."""
+WRITE_EVERY: Final = 1.0
+"""Seconds between two times that this is done, so that little is left at the end."""
 PIPELINED: Final = 4 * 1024 * 1024
 """Bytes handed to the session before it is waited for: what injecting may hold in memory."""
 
@@ -125,6 +128,8 @@ class Torrents:
         transfer.layer = layer
         self._transfers[root] = transfer
         try:
+            if layer is not None:
+                await to_the_end(partial(keep_layer, layer, directory))
             kept = await asyncio.to_thread(ledger.read, artifact, directory)
             begin = await self._start(transfer, complete)
             if kept is not None and not begin.empty:
@@ -197,8 +202,22 @@ class Torrents:
             transfer.handle.set_max_connections(self._settings.connections)
         log.info("swarm.complete root=%s", transfer.artifact.pieces_root[:16])
 
+    async def keep(self, transfer: Transfer, now: float) -> bool:
+        """Write resume data or content, if that is due `now`. Raises as `save` does."""
+        if transfer.state.pieces > transfer.saved_pieces and now >= transfer.save_at:
+            transfer.save_at = now + transfer.save_pause
+            transfer.save_pause = min(self._settings.resume_interval, 2 * transfer.save_pause)
+            await self.save(transfer)
+            await self.look_through(transfer)
+            return True
+        if now >= transfer.write_at:
+            transfer.write_at = now + WRITE_EVERY
+            await self._write_out(transfer)
+            return True
+        return False
+
     @staticmethod
-    async def write_out(transfer: Transfer) -> None:
+    async def _write_out(transfer: Transfer) -> None:
         """Send what has come to the disk, if it is worth it. Raises HostError or SpaceError."""
         if transfer.state.done - transfer.written >= WORTH_WRITING:
             transfer.written = transfer.state.done
@@ -306,6 +325,9 @@ class Torrents:
                 transfer.handle = handle
                 transfer.checked.set()
                 return
+            hosts = ",".join(sorted(transfer.called))
+            root = transfer.artifact.pieces_root[:16]
+            log.warning("swarm.started-over root=%s hosts=%s", root, hosts)
             self.session.remove_torrent(handle)
             try:
                 await transfer.next(Removed)

@@ -49,7 +49,8 @@ class Transfer:
     `gone` tells when it is. `saving` is held while resume data is asked for and written.
     `layer` is known to the session too; `ledger` notes what was injected, `pipelined` counts bytes
     that are on their way into the session. If `tracked`, all else that is there came from
-    neighbours, because nobody but the swarm wrote it. `rescued` counts what came from them by HTTP.
+    neighbours, because nobody but the swarm wrote it. `rescued` counts what came
+    from them by HTTP because BitTorrent stood still, `handed` what seeds handed out.
 
     `called` are the hosts of neighbours that were called, `met` who of all was connected at the
     last look, the next of which is due at `look_at`; `settled`: there was one since it was added.
@@ -83,6 +84,7 @@ class Transfer:
         self.tracked = False
         self.pipelined = 0
         self.rescued = 0
+        self.handed = 0
         self.called: set[str] = set()
         self.met: Mapping[str, Met] = {}
         self.look_at = 0.0
@@ -106,7 +108,7 @@ class Transfer:
     def counts(self) -> ByteCounts:
         """By source what is there, once that is known, and what was sent and received in vain."""
         state, before = self.state, self._before
-        received = self._received + self.rescued
+        received = self._received + self.rescued + self.handed
         lan, shares = received, self.ledger.sums
         if self.tracked:
             lan, shares = attributed(state.done, shares) if self.ledger.confirmed else (0, Sums())

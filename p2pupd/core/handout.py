@@ -1,0 +1,102 @@
+"""Which piece a seed sends to whom: each to one device, which shares it with the others.
+
+Pure. Devices that ask a seed for pieces of their choice ask for some twice, whatever they agree on
+among themselves, because one is served sooner than the other. Here the seed chooses: a device gets
+the next piece that nobody got yet, as fast as it takes them.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+RECENT: Final = 4
+"""Pieces that may not have arrived when a connection breaks: they are handed out once more."""
+
+
+class Handout:
+    """Of one artifact of so many pieces, beginning with piece `first`: seeds that begin elsewhere
+    do not send the same ones at the same time.
+    """
+
+    def __init__(self, pieces: int, first: int = 0) -> None:
+        self._first = first % pieces
+        self._known = bytearray(pieces)
+        self._given = bytearray(pieces)
+        self._order: list[int] = []
+        self._again: deque[int] = deque()
+
+    @property
+    def complete(self) -> bool:
+        """Every piece is here."""
+        return len(self._order) == len(self._known)
+
+    def known(self, pieces: range) -> bool:
+        """Whether all of these are here."""
+        return all(self._known[pieces.start : pieces.stop])
+
+    def arrived(self, here: Sequence[bool]) -> None:
+        """These pieces are here and proved."""
+        pieces = 0 if self.complete else len(self._known)
+        for step in range(pieces):
+            piece = (self._first + step) % pieces
+            if here[piece] and not self._known[piece]:
+                self._known[piece] = True
+                self._order.append(piece)
+
+    def turn(self, unwanted: bytes) -> "Turn":
+        """One device's way through it. A bit of `unwanted` a piece, the highest bit first: it has
+        them, or can have them from others."""
+        return Turn(self, unwanted)
+
+    def _take(self, turn: "Turn") -> int | None:
+        for _ in range(len(self._again)):
+            piece = self._again.popleft()
+            if turn.wants(piece):
+                return piece
+            self._again.append(piece)
+        while turn.at < len(self._order):
+            piece = self._order[turn.at]
+            turn.at += 1
+            if not self._given[piece] and turn.wants(piece):
+                self._given[piece] = True
+                return piece
+        return None
+
+    def _take_back(self, pieces: Sequence[int]) -> None:
+        self._again.extend(pieces)
+
+
+class Turn:
+    """`at` is how far it went through what is here."""
+
+    def __init__(self, handout: Handout, unwanted: bytes) -> None:
+        self.at = 0
+        self._handout = handout
+        self._unwanted = unwanted
+        self._recent: deque[int] = deque(maxlen=RECENT)
+
+    def wants(self, piece: int) -> bool:
+        """Whether the device lacks it, as far as is known."""
+        byte, bit = divmod(piece, 8)
+        return byte >= len(self._unwanted) or not self._unwanted[byte] & 0x80 >> bit
+
+    def next(self) -> int | None:
+        """The piece to send now; None while there is none for it."""
+        piece = self._handout._take(self)  # noqa: SLF001 - one class in two parts
+        if piece is not None:
+            self._recent.append(piece)
+        return piece
+
+    def broken(self) -> None:
+        """The connection broke: what was sent last may not have arrived."""
+        self._handout._take_back(self._recent)  # noqa: SLF001
+        self._recent.clear()
+
+
+def bits(flags: Sequence[bool]) -> bytes:
+    """A bit each, the highest bit first, the last byte filled up with zeros."""
+    packed = bytearray(-(-len(flags) // 8))
+    for number, flag in enumerate(flags):
+        if flag:
+            packed[number >> 3] |= 0x80 >> (number & 7)
+    return bytes(packed)

@@ -1,0 +1,79 @@
+"""Each piece goes to one device, as long as that device gets it."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2pupd.core.handout import RECENT, Handout, Turn, bits
+
+
+def taken(turn: Turn, most: int = 1000) -> list[int]:
+    found: list[int] = []
+    while len(found) < most and (piece := turn.next()) is not None:
+        found.append(piece)
+    return found
+
+
+def everything(pieces: int, first: int = 0) -> Handout:
+    handout = Handout(pieces, first)
+    handout.arrived([True] * pieces)
+    return handout
+
+
+@given(st.integers(1, 200), st.integers(0, 1000), st.lists(st.integers(0, 3), max_size=400))
+def test_whoever_takes_how_much_every_piece_is_given_once(
+    pieces: int, first: int, order: list[int]
+) -> None:
+    handout = everything(pieces, first)
+    turns = [handout.turn(b"") for _ in range(4)]
+    given_out = [turns[who].next() for who in order]
+    rest = [piece for turn in turns for piece in taken(turn)]
+    all_of_them = [piece for piece in given_out if piece is not None] + rest
+    assert sorted(all_of_them) == list(range(pieces))
+
+
+def test_seeds_that_begin_elsewhere_meet_at_the_end() -> None:
+    assert taken(everything(5, 3).turn(b"")) == [3, 4, 0, 1, 2]
+
+
+def test_what_is_not_wanted_stays_for_others() -> None:
+    handout = everything(10)
+    assert taken(handout.turn(bits([True] * 8 + [False] * 2))) == [8, 9]
+    assert taken(handout.turn(b"")) == list(range(8))
+
+
+def test_a_list_that_is_too_short_leaves_the_rest_wanted() -> None:
+    assert taken(everything(12).turn(b"\xff")) == [8, 9, 10, 11]
+
+
+def test_only_what_has_arrived_is_given_and_what_arrives_later_comes_later() -> None:
+    handout = Handout(4)
+    handout.arrived([False, True, False, False])
+    turn = handout.turn(b"")
+    assert taken(turn) == [1]
+    assert (handout.complete, handout.known(range(1, 2))) == (False, True)
+    assert not handout.known(range(2))
+    handout.arrived([True] * 4)
+    assert taken(turn) == [0, 2, 3]
+    handout.arrived([True] * 4)
+    assert taken(turn) == []
+    assert (handout.complete, handout.known(range(4))) == (True, True)
+
+
+def test_what_a_broken_connection_may_have_lost_goes_to_somebody_who_wants_it() -> None:
+    handout = everything(10)
+    gone = handout.turn(b"")
+    assert taken(gone, 6) == [0, 1, 2, 3, 4, 5]
+    gone.broken()
+    gone.broken()
+    assert taken(handout.turn(bits([True] * 10))) == []
+    has_some = bits([False] * 4 + [True] + [False] * 5)
+    assert taken(handout.turn(has_some)) == [2, 3, 5, 6, 7, 8, 9]
+    assert taken(handout.turn(b"")) == [4]
+    assert RECENT == 4
+
+
+@given(st.lists(st.booleans(), max_size=50))
+def test_bits_tell_what_they_were_made_of(flags: list[bool]) -> None:
+    turn = Handout(max(1, len(flags))).turn(bits(flags))
+    assert [not turn.wants(number) for number in range(len(flags))] == flags
+    assert len(bits(flags)) == -(-len(flags) // 8)
