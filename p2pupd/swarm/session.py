@@ -162,9 +162,11 @@ class LibtorrentSwarm:
         found = await asyncio.to_thread(handles.holdings, transfer.handle, artifact.pieces)
         return replace(found, known=known and found.known)
 
-    async def drop(self, artifact: Artifact) -> None:
+    async def drop(self, artifact: Artifact, *, keep: bool = False) -> None:
+        """To `keep` what is known of it, because somebody else goes on with it."""
         if transfer := self._torrents.get(artifact.pieces_root):
-            transfer.end(FetchError("the artifact is not wanted any more", reason="dropped"))
+            if not keep:
+                transfer.end(FetchError("the artifact is not wanted any more", reason="dropped"))
             await self._torrents.leave(transfer)
 
     def limit(self, allowance: Allowance) -> None:
