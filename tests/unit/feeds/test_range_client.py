@@ -98,7 +98,7 @@ def test_an_answer_that_is_refused_leaves_no_descriptor_open(status: str) -> Non
         with pytest.raises(UpdateError) as error:
             ask(port)
         settled = len(os.listdir("/proc/self/fd"))
-        assert error.value
+        assert str(error.value)
         assert settled <= before + 1
 
 
