@@ -68,6 +68,8 @@ class Shelf:
 
     def sent(self, sha256: Sha256, amount: int) -> None:
         self.gave[sha256] += amount
+        if arrival := self.arrivals.get(sha256):
+            arrival.sent()
 
     def notified(self, notify: Notify, address: str) -> None:
         raise AssertionError("nobody notifies a shelf")

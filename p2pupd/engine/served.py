@@ -53,6 +53,8 @@ class Served:
     def sent(self, sha256: Sha256, amount: int) -> None:
         """So many more bytes of it went to a neighbour."""
         self._sent[sha256] += amount
+        if arrival := self._arrivals.get(sha256):
+            arrival.sent()
 
     def handed_out(self, sha256: Sha256) -> int:
         """Bytes of it that went to neighbours since the start."""

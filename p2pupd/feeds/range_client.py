@@ -49,9 +49,9 @@ class RangeClient:
             opened(lambda: _hang_up(sock))
             sock.settimeout(settings.content_stall)
             connection.request("GET", f"/peer/v1/artifact/{sha256}", headers=_headers(wanted))
-            answer = connection.getresponse()
-            _check(answer, wanted, url)
-            _pour(answer, len(wanted), buffer, sink, url)
+            with connection.getresponse() as answer:
+                _check(answer, wanted, url)
+                _pour(answer, len(wanted), buffer, sink, url)
         except (OSError, http.client.HTTPException, ValueError) as error:
             why = str(error) or type(error).__name__
             raise FetchError(f"{url} does not answer: {why}") from error

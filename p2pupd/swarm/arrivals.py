@@ -28,7 +28,8 @@ Raises NeighbourBusy, FetchError or ProtocolError, and what the sink raises."""
 class Arrival:
     """An artifact of which proved pieces are in the file at `path`; `layer` is its piece layer.
 
-    `asked_at` is when a neighbour last asked for a part, on the event loop's clock.
+    `asked_at` is when a neighbour last asked for a part, or got some of it, on the event loop's
+    clock.
     """
 
     def __init__(self, artifact: Artifact, path: Path, layer: bytes, here: Sequence[bool]) -> None:
@@ -42,17 +43,21 @@ class Arrival:
 
     async def has(self, start: int, count: int) -> bool:
         """Wait until `count` bytes from `start` are there; False where that will not be known."""
-        loop, artifact = asyncio.get_running_loop(), self._artifact
+        artifact = self._artifact
         if count > LONGEST_PART or start + count > artifact.length:
             return False
         size = artifact.piece_length
         wanted = slice(start // size, -(-(start + count) // size))
         while not self._over:
-            self.asked_at = loop.time()
+            self.sent()
             if all(self._here[wanted]):
                 return True
             await self._news.wait()
         return False
+
+    def sent(self) -> None:
+        """A part of it goes to a neighbour, who asks for the next one afterwards."""
+        self.asked_at = asyncio.get_running_loop().time()
 
     def changed(self) -> None:
         """More pieces are there."""

@@ -8,9 +8,9 @@ with what is there. ADR 11 says why.
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Final
 
@@ -20,22 +20,18 @@ from p2pupd.errors import FetchError, UpdateError
 from p2pupd.host.layer_files import kept_layer
 from p2pupd.model.device import ByteCounts, TransferProgress
 from p2pupd.model.release import Artifact
-from p2pupd.swarm import layers, resume
+from p2pupd.swarm import layers
 from p2pupd.swarm.arrivals import Wires
-from p2pupd.swarm.hostility import Blocklist
 from p2pupd.swarm.interface import Holdings, Injected, ProgressListener, SwarmPeer
 from p2pupd.swarm.lone import Lone
-from p2pupd.swarm.ride import WORKERS, Ride, WrongBytes, first_of, seen
+from p2pupd.swarm.ride import Ride, WrongBytes, first_of
 from p2pupd.swarm.session import LibtorrentSwarm
+from p2pupd.swarm.solitude import Solitude
 
-WORTH_IT: Final = 32 * 1024 * 1024
-"""Bytes: a smaller artifact is there before it matters who brings it."""
 TICK: Final = 0.1
 LOOK: Final = 1.0
 SLOWEST: Final = 8 * 1024 * 1024
 """Bytes per second: BitTorrent fills a slower line as well, and does more for others."""
-BROKEN_WITHIN: Final = 2.0
-"""Seconds in which threads end whose connections were broken."""
 ASKED_WITHIN: Final = 1.0
 """Seconds: a neighbour that has not asked by HTTP for so long waits for BitTorrent."""
 
@@ -49,12 +45,10 @@ class ExpressSwarm:
         """A neighbour that sent wrong bytes is not asked again for `block_for` seconds."""
         self._torrents = torrents
         self._wires = wires
-        self._blocks = Blocklist(0, block_for)
-        self._peers: Sequence[SwarmPeer] = ()
-        self._allowance = Allowance()
+        self._solitude = Solitude(block_for)
         self._lones: dict[str, Lone] = {}
         self._supplied: dict[str, tuple[Path, PieceLayer]] = {}
-        self._slow: set[str] = set()
+        self._joining: Counter[str] = Counter()
         self._outside: dict[str, ByteCounts] = {}
 
     @property
@@ -69,7 +63,7 @@ class ExpressSwarm:
     @property
     def blocked(self) -> frozenset[str]:
         """Addresses that are not asked, for what they did."""
-        return self._torrents.blocked | self._blocks.blocked
+        return self._torrents.blocked | self._solitude.blocked
 
     async def run(self) -> None:
         try:
@@ -103,33 +97,45 @@ class ExpressSwarm:
                 return self.counts(artifact)
 
     async def share(self, artifact: Artifact, directory: Path) -> None:
-        await self._torrents.share(artifact, directory)
-        if lone := self._lones.get(artifact.pieces_root):
-            self._forget(lone)
+        try:
+            await self._torrents.share(artifact, directory)
+        finally:
+            if lone := self._lones.get(artifact.pieces_root):
+                self._forget(lone)
 
     async def drop(self, artifact: Artifact) -> None:
         if lone := self._lones.get(artifact.pieces_root):
             lone.end(FetchError("the artifact is not wanted any more", reason="dropped"))
             self._forget(lone)
-            await lone.leave()
+            async with lone.riding:
+                await lone.leave()
         self._supplied.pop(artifact.pieces_root, None)
         await self._torrents.drop(artifact)
 
     def limit(self, allowance: Allowance) -> None:
-        self._allowance = allowance
+        self._solitude.allowance = allowance
         self._torrents.limit(allowance)
 
     def set_peers(self, peers: Sequence[SwarmPeer]) -> None:
-        self._peers = tuple(peers)
+        self._solitude.peers = tuple(peers)
         self._torrents.set_peers(peers)
 
     async def supply(self, artifact: Artifact, directory: Path, layer: PieceLayer) -> None:
-        if lone := self._lones.get(artifact.pieces_root):
-            if lone.supplied:
+        root = artifact.pieces_root
+        if lone := self._lones.get(root):
+            if lone.supplied and not lone.over:
                 return
             await self._hand_over(lone)
-        await self._torrents.supply(artifact, directory, layer)
-        self._supplied[artifact.pieces_root] = (directory, layer)
+        self._joining[root] += 1
+        try:
+            await self._torrents.supply(artifact, directory, layer)
+        except FetchError:
+            if root not in self._lones:
+                raise
+        finally:
+            self._joining[root] -= 1
+        if root not in self._lones:
+            self._supplied[root] = (directory, layer)
 
     async def inject(
         self, artifact: Artifact, piece: int, content: bytes, source: Injected
@@ -137,14 +143,17 @@ class ExpressSwarm:
         lone = await self._still_alone(artifact)
         if lone is None and source is Injected.USB:
             lone = await self._arrive(artifact)
-        if lone is None:
-            await self._torrents.inject(artifact, piece, content, source)
-        else:
-            await lone.take(piece, content, source)
+        if lone is not None:
+            if await lone.take(piece, content, source):
+                return
+            await self._hand_over(lone)
+        await self._torrents.inject(artifact, piece, content, source)
 
     async def holdings(self, artifact: Artifact) -> Holdings:
         lone = await self._still_alone(artifact)
-        if lone is None:
+        if lone is not None:
+            await lone.opened()
+        if lone is None or lone.over:
             return await self._torrents.holdings(artifact)
         if lone.all_taken:
             await lone.flush()
@@ -163,51 +172,24 @@ class ExpressSwarm:
 
     # -- alone -----------------------------------------------------------------------------------
 
-    def _may_move(self, artifact: Artifact) -> bool:
-        allowance = self._allowance
-        return allowance.moves(artifact.pieces_root) and artifact.length >= WORTH_IT
-
-    def _may_ride(self, artifact: Artifact) -> bool:
-        """All neighbours carry for others, so nobody else wants its pieces from us."""
-        return (
-            self._may_move(artifact)
-            and not self._allowance.download
-            and artifact.pieces_root not in self._slow
-            and bool(self._carriers())
-            and all(peer.carries_all for peer in self._peers)
-        )
-
-    def _may_arrive(self, artifact: Artifact) -> bool:
-        """One neighbour at most wants it from us."""
-        fetching = sum(not peer.carries_all for peer in self._peers)
-        return (
-            self._may_move(artifact)
-            and not self._allowance.upload
-            and artifact.pieces_root not in self._slow
-            and fetching <= 1
-        )
-
-    def _carriers(self) -> list[SwarmPeer]:
-        self._blocks.expire(self._now())
-        return [
-            peer for peer in self._peers if peer.api_port and peer.host not in self._blocks.blocked
-        ]
-
     async def _arrive(self, artifact: Artifact) -> Lone | None:
         """Take it out of BitTorrent, where a stick brings what nobody can have yet."""
         root = artifact.pieces_root
-        if root not in self._supplied or not self._may_arrive(artifact):
+        wanted = root in self._supplied and root not in self._lones
+        if not wanted or not self._solitude.may_arrive(artifact):
             return None
         directory, layer = self._supplied.pop(root)
         if self._torrents.counts(artifact).received:
             return None
         lone = self._lones[root] = Lone(artifact, directory, self._now(), supplied=True)
         try:
-            await self._torrents.drop(artifact)
+            await self._torrents.drop(artifact, keep=True)
             await lone.open(layer)
         except BaseException:
             self._forget(lone)
             raise
+        if lone.over:
+            return lone
         self._wires.arrivals[artifact.sha256] = lone.arrival(layer)
         log.info("swarm.arriving root=%s", root[:16])
         return lone
@@ -215,14 +197,19 @@ class ExpressSwarm:
     async def _begin(self, artifact: Artifact, directory: Path) -> Lone | None:
         """The transfer without BitTorrent, where there can be one."""
         await self._torrents.listening()
-        known = self._torrents.counts(artifact).received or artifact.pieces_root in self._supplied
-        if known or not self._may_ride(artifact):
-            return None
         root = artifact.pieces_root
+        if lone := self._lones.get(root):
+            return lone
+        known = self._torrents.counts(artifact).received or root in self._supplied
+        if known or self._joining[root] or not self._solitude.may_ride(artifact):
+            return None
         lone = self._lones[root] = Lone(artifact, directory, self._now(), supplied=False)
         try:
             layer = await asyncio.to_thread(kept_layer, artifact, directory)
-            layer = layer or await self._ask_layer(artifact, self._may_ride)
+            if layer is None:
+                layer = await self._ask_layer(
+                    artifact, lambda: self._solitude.may_ride(artifact) and not lone.over
+                )
             if layer is not None and not lone.over:
                 await lone.open(layer)
         except BaseException:
@@ -230,8 +217,8 @@ class ExpressSwarm:
             raise
         if lone.failure:
             raise lone.failure
-        if lone.layer is None:
-            self._slow.add(root)
+        if lone.layer is None or lone.over:
+            self._solitude.slow.add(root)
             self._forget(lone)
             return None
         log.info("swarm.express root=%s", root[:16])
@@ -242,15 +229,24 @@ class ExpressSwarm:
         that seeds hand out can be proved."""
         layer = await asyncio.to_thread(kept_layer, artifact, directory)
         if layer is None and self._torrents.receiving.may(artifact):
-            layer = await self._ask_layer(artifact, self._torrents.receiving.may)
+            layer = await self._ask_layer(artifact, lambda: self._torrents.receiving.may(artifact))
         if layer is not None:
             await self._torrents.supply(artifact, directory, layer)
 
-    async def _ask_layer(
-        self, artifact: Artifact, useful: Callable[[Artifact], bool]
-    ) -> PieceLayer | None:
-        own, ask = self._torrents.own, self._wires.ask_layer
-        return await layers.from_neighbours(artifact, own, self._carriers, ask, useful)
+    async def _ask_layer(self, artifact: Artifact, useful: Callable[[], bool]) -> PieceLayer | None:
+        """From any neighbour, soon: until then nothing of the artifact comes."""
+        return await layers.from_neighbours(
+            artifact,
+            self._torrents.own,
+            self._solitude.carriers,
+            self._wires.ask_layer,
+            useful=useful,
+            blame=self._block,
+        )
+
+    def _block(self, host: str, why: UpdateError) -> None:
+        self._solitude.block(host)
+        log.warning("swarm.blocked host=%s why=wrong bytes by HTTP: %s", host, why)
 
     async def _alone(self, lone: Lone, progress: ProgressListener) -> bool:
         """True when it is complete here; false when BitTorrent goes on with it."""
@@ -258,35 +254,28 @@ class ExpressSwarm:
             if not await self._bring(lone, progress):
                 await self._hand_over(lone)
                 return False
+            await lone.complete()
         except BaseException:
             self._forget(lone)
             raise
         finally:
             await lone.leave()
-        await lone.complete()
-        if lone.layer:
-            await asyncio.to_thread(resume.save_whole, lone.layer, lone.directory)
         log.info("swarm.complete root=%s", lone.artifact.pieces_root[:16])
-        progress(lone.report(self.counts(lone.artifact), len(self._peers)))
+        progress(lone.report(self.counts(lone.artifact), len(self._solitude.peers)))
         return True
 
     async def _bring(self, lone: Lone, progress: ProgressListener) -> bool:
         """Tell of it until it is complete; false when it is not to go on alone."""
-        if lone.supplied or lone.whole or lone.layer is None:
+        if lone.supplied or lone.whole or lone.layer is None or lone.riding.locked():
             return await self._wait(lone, progress, None, set())
-        ride = Ride(lone.layer, lone.file, lone.missing(), self._wires.stream)
-        loop, asked = asyncio.get_running_loop(), islice(cycle(self._carriers()), WORKERS)
-        work = {loop.run_in_executor(None, ride.work, peer) for peer in asked}
-        threads = set(work)
-        try:
-            return await self._wait(lone, progress, ride, work)
-        finally:
-            ride.stop()
-            if threads:
-                await asyncio.wait(threads, timeout=BROKEN_WITHIN)
-            for each in threads:
-                each.add_done_callback(seen)
-            lone.landed(ride.landed)
+        async with lone.riding:
+            ride = Ride(lone.layer, lone.file, lone.missing(), self._wires.stream)
+            work = set(ride.begin(self._solitude.carriers()))
+            try:
+                return await self._wait(lone, progress, ride, work)
+            finally:
+                await ride.end()
+                lone.landed(ride.landed)
 
     async def _wait(
         self,
@@ -301,7 +290,7 @@ class ExpressSwarm:
                 lone.landed(ride.landed)
             if lone.failure:
                 raise lone.failure
-            progress(lone.report(self.counts(lone.artifact), len(self._peers)))
+            progress(lone.report(self.counts(lone.artifact), len(self._solitude.peers)))
             if lone.whole:
                 return True
             if lone.over or not self._goes_on(lone):
@@ -325,8 +314,7 @@ class ExpressSwarm:
             error = each.exception()
             if isinstance(error, WrongBytes):
                 lone.wasted += error.wasted
-                self._blocks.block(error.host, self._now())
-                log.warning("swarm.blocked host=%s why=wrong bytes by HTTP: %s", error.host, error)
+                self._block(error.host, error)
             elif isinstance(error, UpdateError):
                 log.info("swarm.express-failed error=%s", error)
             elif error is not None:
@@ -336,33 +324,33 @@ class ExpressSwarm:
 
     def _goes_on(self, lone: Lone) -> bool:
         if not lone.supplied:
-            return self._may_ride(lone.artifact)
-        if not self._may_arrive(lone.artifact):
+            return self._solitude.may_ride(lone.artifact)
+        if not self._solitude.may_arrive(lone.artifact):
             return False
-        if self._peers and self._now() > lone.stirred + LOOK:
+        if self._solitude.peers and self._now() > lone.stirred + LOOK:
             return False
-        wanted = any(not peer.carries_all for peer in self._peers)
         arrival = self._wires.arrivals.get(lone.artifact.sha256)
         asked = max(lone.since, arrival.asked_at if arrival else 0.0)
-        return not wanted or self._now() < asked + ASKED_WITHIN
+        return not self._solitude.wanted or self._now() < asked + ASKED_WITHIN
 
     async def _still_alone(self, artifact: Artifact) -> Lone | None:
         lone = self._lones.get(artifact.pieces_root)
         if lone is None or not lone.supplied:
             return None
-        if lone.whole or self._goes_on(lone):
+        if not lone.over and (lone.whole or self._goes_on(lone)):
             return lone
         await self._hand_over(lone)
         return self._lones.get(artifact.pieces_root)
 
     async def _hand_over(self, lone: Lone) -> None:
-        """BitTorrent goes on with what is there."""
-        async with lone.moving:
+        """BitTorrent goes on with what is there, when nobody writes any more."""
+        lone.over = True
+        async with lone.moving, lone.riding:
             artifact = lone.artifact
             if self._lones.get(artifact.pieces_root) is not lone:
                 return
             log.info("swarm.handed-over root=%s done=%d", artifact.pieces_root[:16], lone.done)
-            self._slow.add(artifact.pieces_root)
+            self._solitude.slow.add(artifact.pieces_root)
             if lone.layer:
                 await lone.flush()
             await lone.leave()

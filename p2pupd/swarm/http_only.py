@@ -13,16 +13,14 @@ from pathlib import Path
 from typing import Final
 
 from p2pupd.core.allowance import Allowance
-from p2pupd.core.piece_layer import PieceLayer, length_of_piece
+from p2pupd.core.piece_layer import PieceLayer
 from p2pupd.errors import ContentError, FetchError, UpdateError
-from p2pupd.host.layer_files import keep_layer, kept_layer
+from p2pupd.host.layer_files import kept_layer
 from p2pupd.model.device import ByteCounts, TransferProgress
 from p2pupd.model.release import Artifact
-from p2pupd.swarm import ledger
+from p2pupd.swarm.holding import Holding
 from p2pupd.swarm.interface import Holdings, Injected, ProgressListener, SwarmPeer
-from p2pupd.swarm.ledger import Ledger, Sums, attributed
 from p2pupd.swarm.over_http import HttpPieces
-from p2pupd.swarm.piece_file import PieceFile
 
 TICK: Final = 0.25
 """Seconds between two reports of progress."""
@@ -32,112 +30,28 @@ RATE_OVER: Final = 20
 log = logging.getLogger(__name__)
 
 
-class _Held:
-    """One artifact here. `here` and `done` count once `layer` is known, or it is complete.
+class _Held(Holding):
+    """One artifact here. What is here counts once `layer` is known, or it is `complete`.
 
-    `received` are bytes from neighbours since this process first saw it, `ledger` notes what came
-    from others, of which `noted` is on disk. If `tracked`, all else that is there came from
-    neighbours. `turn` is held by the one fetch that works, `searching` while the disk is searched.
+    `turn` is held by the one fetch that works.
     """
 
     def __init__(self, artifact: Artifact, directory: Path, received: int) -> None:
-        self.artifact = artifact
-        self.directory = directory
-        self.file = PieceFile(artifact, directory)
-        self.layer: PieceLayer | None = None
-        self.here = [False] * artifact.pieces
-        self.received = received
-        self.ledger = Ledger(artifact)
-        self.noted: bytes | None = None
-        self.tracked = False
+        super().__init__(artifact, directory, received)
         self.complete = False
         self.turn = asyncio.Lock()
-        self.searching = asyncio.Lock()
-        self.noting = asyncio.Lock()
-        self.opened = False
-        self.done = 0
         self._failure: UpdateError | None = None
         self._scopes: list[asyncio.Timeout] = []
-
-    def missing(self) -> list[int]:
-        """Pieces that are not on disk."""
-        return [piece for piece, here in enumerate(self.here) if not here]
-
-    def found(self, here: Sequence[bool]) -> None:
-        """What is on disk altogether."""
-        self.here = list(here)
-        self.done = sum(
-            length_of_piece(self.artifact, piece) for piece, there in enumerate(here) if there
-        )
-
-    async def open(self) -> None:
-        """Read what earlier runs noted, once."""
-        async with self.searching:
-            if not self.opened:
-                kept = await asyncio.to_thread(ledger.read, self.artifact, self.directory)
-                empty = await asyncio.to_thread(self.file.empty)
-                self.noted = None if kept is None else kept.marks
-                self.tracked = empty or kept is not None
-                if kept is not None and not empty:
-                    self.ledger = kept
-                self.opened = True
-
-    async def search(self, layer: PieceLayer) -> None:
-        """Keep the layer, and find what is on disk of it; once."""
-        async with self.searching:
-            if self.layer is None:
-                await asyncio.to_thread(keep_layer, layer, self.directory)
-                await self.note()
-                self.found(await asyncio.to_thread(self.file.search, layer))
-                self.ledger.confirm(self.here)
-                self.layer = layer
 
     async def take(self, source: Injected, piece: int, content: bytes) -> None:
         """Write a piece that is not there yet."""
         if self.here[piece]:
             return
-        if not self.ledger.expects(piece, source):
-            self.ledger.expect(piece, source, self.here)
-            await self.note()
+        await self.foresee([(piece, source)])
         synced = await asyncio.to_thread(self.file.write, piece, content)
-        if self.here[piece]:
-            return
-        self.here[piece] = True
-        self.done += len(content)
-        if source is Injected.LAN:
-            self.received += len(content)
-        self.ledger.mark(piece, source)
+        self.came(piece, source)
         if synced:
             await self.note()
-
-    async def note(self) -> None:
-        """Write the sources down, where they are news; what fails is told in the log."""
-        async with self.noting:
-            marks = self.ledger.marks
-            if self.tracked and marks != self.noted:
-                write = ledger.write_if_possible
-                await asyncio.to_thread(write, marks, self.artifact, self.directory)
-                self.noted = marks
-
-    async def leave(self) -> None:
-        """Nobody works on it just now: note what is there."""
-        self.ledger.expect_no_more()
-        if not await asyncio.to_thread(self.file.empty):
-            await self.note()
-
-    def counts(self, wasted: int) -> ByteCounts:
-        """By source what is there, as far as that is known."""
-        lan, shares = self.received, self.ledger.sums
-        if self.tracked:
-            lan, shares = attributed(self.done, shares) if self.ledger.confirmed else (0, Sums())
-        return ByteCounts(
-            lan=lan,
-            usb=shares.get(Injected.USB, 0),
-            uplink=shares.get(Injected.UPLINK, 0),
-            reuse=shares.get(Injected.REUSE, 0),
-            received=self.received,
-            wasted=wasted,
-        )
 
     def end(self, failure: UpdateError) -> None:
         """Whoever works on it now gets this error."""
@@ -218,7 +132,6 @@ class HttpSwarm:
             raise ContentError(f"{path} is not the complete artifact; it is not shared")
         held.complete = True
         held.found([True] * artifact.pieces)
-        held.ledger.confirm(held.here)
         self._pieces.stir()
 
     async def drop(self, artifact: Artifact) -> None:
@@ -256,7 +169,7 @@ class HttpSwarm:
         held = self._held.get(artifact.pieces_root)
         if held is None:
             return self._ended.get(artifact.pieces_root, ByteCounts())
-        return held.counts(self._pieces.wasted(artifact))
+        return held.counted(self._pieces.wasted(artifact))
 
     async def _join(self, artifact: Artifact, directory: Path) -> _Held:
         """What is held of this artifact in this directory."""
@@ -264,18 +177,19 @@ class HttpSwarm:
         known = self._held.get(artifact.pieces_root)
         if known is not None:
             gone = known.complete and not await asyncio.to_thread(known.file.complete)
+            gone = gone or await asyncio.to_thread(known.file.lost)
             if known.directory == directory and not gone:
-                await known.open()
+                await known.begin()
                 return known
             self._forget(known, FetchError("its file was moved", reason="stopped"))
         held = _Held(artifact, directory, self.counts(artifact).received)
         self._held[artifact.pieces_root] = held
-        await held.open()
+        await held.begin()
         return held
 
     def _forget(self, held: _Held, failure: UpdateError) -> None:
         root = held.artifact.pieces_root
-        self._ended[root] = held.counts(self._pieces.wasted(held.artifact))
+        self._ended[root] = held.counted(self._pieces.wasted(held.artifact))
         if self._held.get(root) is held:
             del self._held[root]
         held.end(failure)

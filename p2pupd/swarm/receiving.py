@@ -65,7 +65,8 @@ class Receiving:
 
     def begin(self, transfer: Transfer) -> None:
         """It is about to be added: is it to leave the seeds alone from its first moment on?"""
-        if transfer.layer is not None and transfer.unfinished and self.may(transfer.artifact):
+        known = transfer.layer is not None and not transfer.watch.alone
+        if known and transfer.unfinished and self.may(transfer.artifact):
             transfer.parting.begin()
 
     def tend(self, transfers: Collection[Transfer], group: asyncio.TaskGroup, now: float) -> None:

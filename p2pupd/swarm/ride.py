@@ -7,7 +7,8 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle, islice
 from typing import Final
 
 from p2pupd.core.piece_layer import PieceLayer
@@ -20,6 +21,8 @@ WORKERS: Final = 2
 """Threads: while one hashes, the other one receives."""
 BUFFER: Final = 1024 * 1024
 """Bytes that a thread holds, at least a piece."""
+BROKEN_WITHIN: Final = 2.0
+"""Seconds in which threads end whose connections were broken."""
 SHORTEST: Final = 16 * 1024 * 1024
 RANGES: Final = 32
 """A range is so many bytes, or such a share of the artifact: a neighbour bounds requests."""
@@ -47,7 +50,24 @@ class Ride:
         self._spans = deque(_spans(layer, missing))
         self._lock = threading.Lock()
         self._stopped = False
-        self._cuts: dict[SwarmPeer, list[Callable[[], None]]] = {}
+        self._cuts: dict[int, Callable[[], None]] = {}
+        self._threads = ThreadPoolExecutor(WORKERS, "express")
+        self._work: list[asyncio.Future[None]] = []
+
+    def begin(self, peers: Sequence[SwarmPeer]) -> Sequence[asyncio.Future[None]]:
+        """Ask `peers` in threads of its own; what they raise is told by the futures."""
+        loop, asked = asyncio.get_running_loop(), islice(cycle(peers), WORKERS)
+        self._work = [loop.run_in_executor(self._threads, self.work, peer) for peer in asked]
+        return self._work
+
+    async def end(self) -> None:
+        """Break all connections, and wait for the threads, but not for long."""
+        self._stop()
+        self._threads.shutdown(wait=False)
+        if self._work:
+            await asyncio.wait(self._work, timeout=BROKEN_WITHIN)
+        for each in self._work:
+            each.add_done_callback(_seen)
 
     def work(self, peer: SwarmPeer) -> None:
         """Bring ranges from `peer` until none is left. Blocks.
@@ -65,15 +85,13 @@ class Ride:
                 at = self._take(peer, at, view)
 
             wanted = range(span.start * size, min(artifact.length, span.stop * size))
-            opened = partial(self._opened, peer)
             host, port = peer.host, peer.api_port
-            self._stream(host, port, artifact.sha256, wanted, buffer, take, opened)
+            self._stream(host, port, artifact.sha256, wanted, buffer, take, self._opened)
 
-    def stop(self) -> None:
-        """Break all connections: the threads end soon, with an error."""
+    def _stop(self) -> None:
         with self._lock:
             self._stopped = True
-            cuts = [cut for each in self._cuts.values() for cut in each]
+            cuts = tuple(self._cuts.values())
         for cut in cuts:
             cut()
 
@@ -81,9 +99,9 @@ class Ride:
         with self._lock:
             return self._spans.popleft() if self._spans and not self._stopped else None
 
-    def _opened(self, peer: SwarmPeer, cut: Callable[[], None]) -> None:
+    def _opened(self, cut: Callable[[], None]) -> None:
         with self._lock:
-            self._cuts.setdefault(peer, []).append(cut)
+            self._cuts[threading.get_ident()] = cut
             stopped = self._stopped
         if stopped:
             cut()
@@ -109,7 +127,7 @@ class Ride:
             self.landed.append(range(first, end))
 
 
-def seen(work: asyncio.Future[None]) -> None:
+def _seen(work: asyncio.Future[None]) -> None:
     """How it ended when it was broken off is no news."""
     if not work.cancelled():
         work.exception()

@@ -163,9 +163,11 @@ class LibtorrentSwarm:
         found = await asyncio.to_thread(handles.holdings, transfer.handle, artifact.pieces)
         return replace(found, known=known and found.known)
 
-    async def drop(self, artifact: Artifact) -> None:
+    async def drop(self, artifact: Artifact, *, keep: bool = False) -> None:
+        """To `keep` what is known of it, because somebody else goes on with it."""
         if transfer := self._torrents.get(artifact.pieces_root):
-            transfer.end(FetchError("the artifact is not wanted any more", reason="dropped"))
+            if not keep:
+                transfer.end(FetchError("the artifact is not wanted any more", reason="dropped"))
             await self._torrents.leave(transfer)
 
     def limit(self, allowance: Allowance) -> None:
@@ -219,8 +221,7 @@ class LibtorrentSwarm:
     def _dress(self, transfer: Transfer, parameters: lt.add_torrent_params) -> None:
         """Whom to call and which pieces to ask for first, just before it is added."""
         alone = transfer.watch.alone
-        if not alone:
-            self.receiving.begin(transfer)
+        self.receiving.begin(transfer)
         self._keep_away()
         allowed = [peer for peer in self._peers.values() if peer.host not in self._away]
         if alone:
@@ -333,9 +334,8 @@ class LibtorrentSwarm:
         for transfer in self._torrents:
             transfer.called -= back
             self._call(transfer, set(transfer.met) - back)
-            if back:
-                transfer.home = frozenset()
-                self._share_out(transfer)
+            transfer.home = frozenset()
+            self._share_out(transfer)
 
     async def _watch(self, listening: Listening, group: asyncio.TaskGroup) -> None:
         """Ask for counters, save resume data, restart what stands still, and get help for it."""

@@ -8,18 +8,11 @@ from pathlib import Path
 import pytest
 
 from p2pupd.core.allowance import Allowance
-from p2pupd.core.piece_layer import length_of_piece
-from p2pupd.errors import FetchError
-from p2pupd.host.layer_files import layer_of_file
-from p2pupd.model.device import ByteCounts, TransferProgress
-from p2pupd.model.release import Artifact
-from p2pupd.swarm.interface import Injected
-from tests.http_swarming import Party, Shelf, express_party, serving
+from p2pupd.model.device import TransferProgress
+from tests.expressing import MIB, SIZE, fetched, refused, seed_and_device, stick
+from tests.http_swarming import Shelf, acquainted, express_party, serving
 from tests.support import eventually
 from tests.swarming import an_artifact, member
-
-MIB = 1 << 20
-SIZE = 40 * MIB + 12345
 
 
 @pytest.fixture(autouse=True)
@@ -27,41 +20,12 @@ def everything_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
 
-def meet(seed: Party, *others: Party) -> None:
-    """Everybody is everybody's neighbour."""
-    everyone = (seed, *others)
-    for one in everyone:
-        one.swarm.set_peers([other.peer for other in everyone if other is not one])
-
-
-async def fetched(
-    one: Party, artifact: Artifact, reports: list[TransferProgress] | None = None
-) -> ByteCounts:
-    listener = (reports if reports is not None else []).append
-    return await one.swarm.fetch(artifact, one.directory, listener)
-
-
-async def stick(one: Party, artifact: Artifact, source: Path, first: int, end: int) -> None:
-    """Pieces of the file in `source` come from a stick."""
-    content, size = (source / artifact.pieces_root).read_bytes(), artifact.piece_length
-    await one.swarm.supply(artifact, one.directory, layer_of_file(artifact, source))
-    for piece in range(first, end):
-        at = piece * size
-        part = content[at : at + length_of_piece(artifact, piece)]
-        await one.swarm.inject(artifact, piece, part, Injected.USB)
-    await one.swarm.holdings(artifact)
-
-
 @pytest.mark.parametrize("piece_length", [16384, 32768])
 async def test_a_device_alone_with_a_seed_takes_everything_by_http(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, piece_length: int
 ) -> None:
     artifact, content = an_artifact(tmp_path / "seed", SIZE, piece_length)
-    async with (
-        express_party(tmp_path / "seed", seed=True) as seed,
-        express_party(tmp_path / "a") as alice,
-    ):
-        meet(seed, alice)
+    async with seed_and_device(tmp_path) as (seed, alice, _):
         await seed.offer(artifact)
         reports: list[TransferProgress] = []
         counts = await fetched(alice, artifact, reports)
@@ -83,12 +47,7 @@ async def test_what_a_stick_brings_is_handed_on_by_http_while_it_arrives(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     artifact, content = an_artifact(tmp_path / "stick", SIZE)
-    async with (
-        express_party(tmp_path / "seed", seed=True) as seed,
-        express_party(tmp_path / "a") as alice,
-        asyncio.TaskGroup() as group,
-    ):
-        meet(seed, alice)
+    async with seed_and_device(tmp_path) as (seed, alice, group):
         importing = group.create_task(fetched(seed, artifact))
         await stick(seed, artifact, tmp_path / "stick", 0, artifact.pieces // 2)
         fetching = group.create_task(fetched(alice, artifact))
@@ -108,17 +67,14 @@ async def test_bittorrent_goes_on_when_another_device_comes(
 ) -> None:
     artifact, content = an_artifact(tmp_path / "stick", SIZE)
     async with (
-        express_party(tmp_path / "seed", seed=True) as seed,
-        express_party(tmp_path / "a") as alice,
         express_party(tmp_path / "b") as bob,
-        asyncio.TaskGroup() as group,
+        seed_and_device(tmp_path) as (seed, alice, group),
     ):
-        meet(seed, alice)
         importing = group.create_task(fetched(seed, artifact))
         await stick(seed, artifact, tmp_path / "stick", 0, artifact.pieces // 2)
         one = group.create_task(fetched(alice, artifact))
         await eventually(lambda: alice.swarm.counts(artifact).lan > 0)
-        meet(seed, alice, bob)
+        acquainted(seed, alice, bob)
         other = group.create_task(fetched(bob, artifact))
         await eventually(lambda: bob.swarm.counts(artifact).lan > 0)
         await stick(seed, artifact, tmp_path / "stick", artifact.pieces // 2, artifact.pieces)
@@ -180,12 +136,7 @@ async def test_a_pause_and_a_limit_are_for_bittorrent(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     artifact, content = an_artifact(tmp_path / "seed", SIZE)
-    async with (
-        express_party(tmp_path / "seed", seed=True) as seed,
-        express_party(tmp_path / "a") as alice,
-        asyncio.TaskGroup() as group,
-    ):
-        meet(seed, alice)
+    async with seed_and_device(tmp_path) as (seed, alice, group):
         await seed.offer(artifact)
         alice.swarm.limit(Allowance(download=2 * MIB))
         fetching = group.create_task(fetched(alice, artifact))
@@ -202,7 +153,7 @@ async def test_what_is_there_is_kept_when_the_neighbour_dies(tmp_path: Path) -> 
     half = artifact.pieces // 2
     async with express_party(tmp_path / "a") as alice, asyncio.TaskGroup() as group:
         async with express_party(tmp_path / "seed", seed=True) as seed:
-            meet(seed, alice)
+            acquainted(seed, alice)
             await stick(seed, artifact, tmp_path / "stick", 0, half)
             fetching = group.create_task(fetched(alice, artifact))
             await eventually(lambda: alice.swarm.counts(artifact).lan > 0)
@@ -218,12 +169,7 @@ async def test_what_is_there_is_kept_when_the_neighbour_dies(tmp_path: Path) -> 
 
 async def test_a_stick_that_comes_in_the_middle_of_it_is_used(tmp_path: Path) -> None:
     artifact, content = an_artifact(tmp_path / "stick", SIZE)
-    async with (
-        express_party(tmp_path / "seed", seed=True) as seed,
-        express_party(tmp_path / "a") as alice,
-        asyncio.TaskGroup() as group,
-    ):
-        meet(seed, alice)
+    async with seed_and_device(tmp_path) as (seed, alice, group):
         await stick(seed, artifact, tmp_path / "stick", 0, artifact.pieces // 2)
         fetching = group.create_task(fetched(alice, artifact))
         await eventually(lambda: alice.swarm.counts(artifact).lan > 0)
@@ -236,23 +182,11 @@ async def test_a_stick_that_comes_in_the_middle_of_it_is_used(tmp_path: Path) ->
 
 async def test_what_is_dropped_while_it_is_asked_for_ends(tmp_path: Path) -> None:
     artifact, _ = an_artifact(tmp_path / "seed", SIZE)
-    async with (
-        express_party(tmp_path / "seed", seed=True) as seed,
-        express_party(tmp_path / "a") as alice,
-        asyncio.TaskGroup() as group,
-    ):
-        meet(seed, alice)
-        fetching = group.create_task(refused(alice, artifact))
+    async with seed_and_device(tmp_path) as (seed, alice, group):
+        fetching = group.create_task(refused(fetched(alice, artifact)))
         await eventually(lambda: seed.shelf and seed.shelf.asked_layers)
         await alice.swarm.drop(artifact)
         assert await fetching == "dropped"
-
-
-async def refused(one: Party, artifact: Artifact) -> str:
-    """Why it could not be fetched."""
-    with pytest.raises(FetchError) as error:
-        await fetched(one, artifact)
-    return error.value.reason
 
 
 async def test_what_a_stick_left_is_found_by_the_next_run_without_it(tmp_path: Path) -> None:

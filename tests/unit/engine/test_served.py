@@ -114,3 +114,16 @@ async def test_parts_of_what_arrives_are_served_as_soon_as_they_are_there(
         arrivals.clear()
         arrival.end()
         assert await waiting is None
+
+
+async def test_who_is_being_sent_a_part_counts_as_asking(tmp_path: Path) -> None:
+    artifact = signed(payload(SIZE))
+    arrivals = Arrivals()
+    async with asyncio.TaskGroup() as group:
+        store = DiskStore(tmp_path / "store", StoreSettings(reserve=Bytes(0)))
+        shelf = Served(store, Role.PEER, Tasks(group), arrivals)
+        arrival = arrivals[artifact.sha256] = Arrival(artifact, tmp_path, b"", [True])
+        assert arrival.asked_at == 0
+        shelf.sent(artifact.sha256, 1)
+        assert arrival.asked_at > 0
+        assert shelf.handed_out(artifact.sha256) == 1

@@ -1,6 +1,7 @@
 """Long ranges with blocking sockets, from neighbours of every kind."""
 
 import asyncio
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -87,6 +88,18 @@ def test_the_bytes_come_in_order_buffer_by_buffer() -> None:
 def test_what_is_not_the_answer_is_an_error(answer: bytes, error: type[UpdateError]) -> None:
     with answering(answer) as port, pytest.raises(error):
         ask(port)
+
+
+@pytest.mark.parametrize("status", ["503 Busy", "200 OK"])
+def test_an_answer_that_is_refused_leaves_no_descriptor_open(status: str) -> None:
+    """Also while somebody still looks at the error."""
+    with answering(head(status, 0, "Connection: close")) as port:
+        before = len(os.listdir("/proc/self/fd"))
+        with pytest.raises(UpdateError) as error:
+            ask(port)
+        settled = len(os.listdir("/proc/self/fd"))
+        assert str(error.value)
+        assert settled <= before + 1
 
 
 def test_nobody_there_is_an_error() -> None:
