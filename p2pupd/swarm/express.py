@@ -228,7 +228,8 @@ class ExpressSwarm:
         """What an earlier run has left is found with the layer that it kept. With the layer, pieces
         that seeds hand out can be proved."""
         layer = await asyncio.to_thread(kept_layer, artifact, directory)
-        if layer is None and self._torrents.receiving.may(artifact):
+        asked = artifact.pieces_root in self._solitude.slow
+        if layer is None and not asked and self._torrents.receiving.may(artifact):
             layer = await self._ask_layer(artifact, lambda: self._torrents.receiving.may(artifact))
         if layer is not None:
             await self._torrents.supply(artifact, directory, layer)
