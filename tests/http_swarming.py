@@ -125,7 +125,7 @@ async def express_party(directory: Path, *, seed: bool = False) -> AsyncIterator
         stream = RangeClient(CLIENT, address).stream
         wires = Wires(client.layer, stream, client.handout, shelf.arrivals)
         directory.mkdir(parents=True, exist_ok=True)
-        settings = SwarmSettings(interfaces=(address,))
+        settings = SwarmSettings(interfaces=(address,), handout=2)
         torrents = LibtorrentSwarm(api.id, settings, handout=client.handout)
         swarm = ExpressSwarm(torrents, wires, BLOCK_FOR)
         async with running(swarm.run()):

@@ -20,6 +20,7 @@ from p2pupd.swarm import handles
 from p2pupd.swarm.hostility import Blocklist
 from p2pupd.swarm.interface import Injected, SwarmPeer
 from p2pupd.swarm.over_http import AskHandout
+from p2pupd.swarm.settings import SwarmSettings
 from p2pupd.swarm.torrents import Torrents
 from p2pupd.swarm.transfer import Transfer
 
@@ -37,20 +38,23 @@ class Receiving:
     """For all transfers of one device. Its tasks belong to the group that `tend` is given."""
 
     def __init__(
-        self, own: DeviceId, torrents: Torrents, ask: AskHandout | None, block_for: float
+        self, own: DeviceId, torrents: Torrents, ask: AskHandout | None, settings: SwarmSettings
     ) -> None:
-        """A seed that handed out wrong bytes is not asked again for `block_for` seconds. Without
-        `ask` none is asked: whoever gives nothing to others must not be handed anything."""
+        """Without `ask` no seed is asked: whoever gives nothing to others must not be handed
+        anything."""
         self._own = own
         self._torrents = torrents
         self._ask = ask
-        self._blocks = Blocklist(0, block_for)
+        self._fewest = settings.handout
+        self._blocks = Blocklist(0, settings.block_for)
+        self._devices = 1
         self._seeds: Sequence[SwarmPeer] = ()
         self._allowance = Allowance()
         self._tasks: dict[Transfer, asyncio.Task[None]] = {}
 
-    def set_peers(self, peers: Iterable[SwarmPeer]) -> None:
+    def set_peers(self, peers: Sequence[SwarmPeer]) -> None:
         """The neighbours of now."""
+        self._devices = 1 + sum(not each.carries_all for each in peers)
         seeds = [each for each in peers if self._ask and each.carries_all and each.api_port]
         self._seeds = sorted(seeds, key=lambda each: each.id)
 
@@ -60,8 +64,8 @@ class Receiving:
 
     def may(self, artifact: Artifact) -> bool:
         """Whether some seed may hand it out."""
-        large = artifact.length >= WORTH_IT
-        return large and not self._allowance.download and bool(self._usable())
+        worth_it = artifact.length >= WORTH_IT and self._devices >= self._fewest
+        return worth_it and not self._allowance.download and bool(self._usable())
 
     def begin(self, transfer: Transfer) -> None:
         """It is about to be added: is it to leave the seeds alone from its first moment on?"""

@@ -77,7 +77,7 @@ class LibtorrentSwarm:
         self._torrents = Torrents(settings, self._dress)
         self._blocks = Blocklist(settings.unwanted_blocks, settings.block_for)
         ask = handout if uploads and not carries_all else None
-        self.receiving = Receiving(own, self._torrents, ask, settings.block_for)
+        self.receiving = Receiving(own, self._torrents, ask, settings)
         self._away: frozenset[str] = frozenset()
 
     @property

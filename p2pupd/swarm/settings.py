@@ -56,6 +56,12 @@ class SwarmSettings:
         " with an uplink; others may call in.",
         check=within(2, 200),
     )
+    handout: int = setting(
+        9,
+        "From so many devices on, a seed chooses which piece it sends to whom; with fewer, each"
+        " device asks for pieces, which begins sooner.",
+        check=within(1, 10_000),
+    )
     outstanding: Bytes = setting(
         Bytes(256 * 1024),
         "What all devices together may have asked of one before it has sent it: the longer this"
