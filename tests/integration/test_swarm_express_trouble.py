@@ -168,7 +168,7 @@ async def test_a_neighbour_that_trickles_is_left_for_bittorrent(
         await seed.swarm.share(artifact, seed.directory)
         alice.swarm.set_peers([slow, seed.peer])
         seed.swarm.set_peers([alice.peer])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             counts = await fetched(alice, artifact)
         assert counts.lan == SIZE
         assert alice.content(artifact) == content
