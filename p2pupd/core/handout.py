@@ -36,7 +36,7 @@ class Handout:
 
     def arrived(self, here: Sequence[bool]) -> None:
         """These pieces are here and proved."""
-        pieces = 0 if self.complete else len(self._known)
+        pieces = len(self._known)
         for step in range(pieces):
             piece = (self._first + step) % pieces
             if here[piece] and not self._known[piece]:

@@ -57,7 +57,7 @@ class Handing:
         if found is None:
             return None
         handout = self._handout(found.artifact)
-        if found.verified:
+        if found.verified and not handout.complete:
             handout.arrived((True,) * found.artifact.pieces)
         return self._send(found, handout, handout.turn(unwanted))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from p2pupd.model.device import ByteCounts
 from p2pupd.model.release import Artifact
 from p2pupd.swarm import ledger
 from p2pupd.swarm.interface import Injected
-from p2pupd.swarm.ledger import Ledger, Sums, attributed
+from p2pupd.swarm.ledger import Ledger
 from p2pupd.swarm.piece_file import PieceFile
 
 
@@ -125,14 +126,5 @@ class Holding:
 
     def counted(self, wasted: int) -> ByteCounts:
         """By source what is there, as far as that is known."""
-        lan, shares = self.received, self._ledger.sums
-        if self._tracked:
-            lan, shares = attributed(self.done, shares) if self._ledger.confirmed else (0, Sums())
-        return ByteCounts(
-            lan=lan,
-            usb=shares.get(Injected.USB, 0),
-            uplink=shares.get(Injected.UPLINK, 0),
-            reuse=shares.get(Injected.REUSE, 0),
-            received=self.received,
-            wasted=wasted,
-        )
+        counts = self._ledger.account(self.done, self.received, tracked=self._tracked)
+        return replace(counts, wasted=wasted)

@@ -14,6 +14,7 @@ from typing import Final
 from p2pupd.core.piece_layer import length_of_piece
 from p2pupd.errors import HostError, UpdateError
 from p2pupd.host.files import read_bounded, write_durably
+from p2pupd.model.device import ByteCounts
 from p2pupd.model.release import Artifact
 from p2pupd.swarm.interface import Injected
 
@@ -98,6 +99,23 @@ class Ledger:
             for piece, there in enumerate(here):
                 if not there:
                     self._clear(piece)
+
+    def account(self, done: int, received: int, *, tracked: bool) -> ByteCounts:
+        """By source what is there of an artifact, `done` bytes, as far as that is known.
+
+        `received` bytes came from neighbours. If `tracked`, all that is there and was not injected
+        came from them.
+        """
+        lan, shares = received, self.sums
+        if tracked:
+            lan, shares = attributed(done, shares) if self.confirmed else (0, Sums())
+        return ByteCounts(
+            lan=lan,
+            usb=shares.get(Injected.USB, 0),
+            uplink=shares.get(Injected.UPLINK, 0),
+            reuse=shares.get(Injected.REUSE, 0),
+            received=received,
+        )
 
     def _clear(self, piece: int) -> None:
         code = self._marks[piece]

@@ -262,9 +262,9 @@ class LibtorrentSwarm:
 
     def _share_out(self, transfer: Transfer) -> None:
         """Share the pieces out anew when other devices fetch it than before."""
-        sharers = self._sharers(transfer)
         if transfer.parting.apart:
             return
+        sharers = self._sharers(transfer)
         if transfer.unfinished and transfer.handle and sharers != transfer.home:
             transfer.home = sharers
             priorities = mesh.home_pieces(transfer.artifact.pieces, self.own, sharers)

@@ -29,8 +29,8 @@ from p2pupd.swarm.alerts import (
     TorrentState,
 )
 from p2pupd.swarm.hostility import StallWatch
-from p2pupd.swarm.interface import Injected, ProgressListener
-from p2pupd.swarm.ledger import Ledger, Sums, attributed
+from p2pupd.swarm.interface import ProgressListener
+from p2pupd.swarm.ledger import Ledger
 from p2pupd.swarm.mesh import Met
 
 FIRST_SAVE: Final = 0.25
@@ -109,15 +109,8 @@ class Transfer:
         """By source what is there, once that is known, and what was sent and received in vain."""
         state, before = self.state, self._before
         received = self._received + self.rescued + self.handed
-        lan, shares = received, self.ledger.sums
-        if self.tracked:
-            lan, shares = attributed(state.done, shares) if self.ledger.confirmed else (0, Sums())
-        return ByteCounts(
-            lan=lan,
-            usb=shares.get(Injected.USB, 0),
-            uplink=shares.get(Injected.UPLINK, 0),
-            reuse=shares.get(Injected.REUSE, 0),
-            received=received,
+        return replace(
+            self.ledger.account(state.done, received, tracked=self.tracked),
             sent=before.sent + state.sent,
             wasted=before.wasted + state.redundant + state.failed,
         )
