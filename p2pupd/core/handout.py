@@ -20,7 +20,7 @@ class Handout:
 
     def __init__(self, pieces: int, first: int = 0) -> None:
         self._first = first % pieces
-        self._known = bytearray(pieces)
+        self._known = bytes(pieces)
         self._given = bytearray(pieces)
         self._order: list[int] = []
         self._again: deque[int] = deque()
@@ -30,18 +30,16 @@ class Handout:
         """Every piece is here."""
         return len(self._order) == len(self._known)
 
-    def known(self, pieces: range) -> bool:
-        """Whether all of these are here."""
-        return all(self._known[pieces.start : pieces.stop])
-
     def arrived(self, here: Sequence[bool]) -> None:
         """These pieces are here and proved."""
-        pieces = len(self._known)
-        for step in range(pieces):
-            piece = (self._first + step) % pieces
-            if here[piece] and not self._known[piece]:
-                self._known[piece] = True
-                self._order.append(piece)
+        now, known = int.from_bytes(bytes(here)), int.from_bytes(self._known)
+        pieces, news = len(self._known), (now & ~known).to_bytes(len(self._known))
+        self._known = (now | known).to_bytes(pieces)
+        for part in (range(self._first, pieces), range(self._first)):
+            at = part.start
+            while (at := news.find(1, at, part.stop)) >= 0:
+                self._order.append(at)
+                at += 1
 
     def turn(self, unwanted: bytes) -> "Turn":
         """One device's way through it. A bit of `unwanted` a piece, the highest bit first: it has
@@ -49,17 +47,17 @@ class Handout:
         return Turn(self, unwanted)
 
     def _take(self, turn: "Turn") -> int | None:
-        for _ in range(len(self._again)):
-            piece = self._again.popleft()
-            if turn.wants(piece):
-                return piece
-            self._again.append(piece)
         while turn.at < len(self._order):
             piece = self._order[turn.at]
             turn.at += 1
             if not self._given[piece] and turn.wants(piece):
                 self._given[piece] = True
                 return piece
+        for _ in range(len(self._again)):
+            piece = self._again.popleft()
+            if turn.wants(piece):
+                return piece
+            self._again.append(piece)
         return None
 
     def _take_back(self, pieces: Sequence[int]) -> None:
@@ -86,6 +84,11 @@ class Turn:
         if piece is not None:
             self._recent.append(piece)
         return piece
+
+    def missed(self, piece: int) -> None:
+        """That `next` one cannot be sent just now."""
+        self._recent.remove(piece)
+        self._handout._take_back([piece])  # noqa: SLF001
 
     def broken(self) -> None:
         """The connection broke: what was sent last may not have arrived."""

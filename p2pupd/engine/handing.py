@@ -1,15 +1,23 @@
-"""What a seed hands out: every piece of an artifact once, while it still arrives too."""
+"""What a seed hands out: every piece of an artifact once, while it still arrives too.
+
+What arrives counts as here when it was hashed, which may be before it is on the disk. So it is
+proved as it is read, and what cannot be proved is tried again later.
+"""
 
 import asyncio
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 from p2pupd.core.handout import Handout, Turn
-from p2pupd.core.piece_layer import length_of_piece
+from p2pupd.core.piece_layer import PieceLayer, length_of_piece
 from p2pupd.errors import HostError, UpdateError
+from p2pupd.host.layer_files import kept_layer
+from p2pupd.host.threads import to_the_end
 from p2pupd.model.device import Role
 from p2pupd.model.ids import DeviceId, Sha256
 from p2pupd.model.release import Artifact
@@ -38,13 +46,11 @@ class Handing:
     """Behind the peer API of a seed; others hand nothing out."""
 
     def __init__(self, own: DeviceId, role: Role, store: Store, swarm: Swarm) -> None:
-        self._own = own
+        self._first = int.from_bytes(own.encode()[:4])
         self._role = role
         self._store = store
         self._swarm = swarm
-        self._handouts: OrderedDict[Sha256, Handout] = OrderedDict()
-        self._looked: dict[Sha256, float] = {}
-        self._windows: dict[Sha256, _Windows] = {}
+        self._all: OrderedDict[Artifact, _Given] = OrderedDict()
 
     async def parts(self, sha256: Sha256, unwanted: bytes) -> AsyncGenerator[bytes] | None:
         """What to send to one device, in order (wire.handout); None where nothing is handed out.
@@ -54,113 +60,139 @@ class Handing:
         found = None
         if self._role is Role.SEED:
             found = await asyncio.to_thread(self._store.find, sha256)
-        if found is None:
-            return None
-        handout = self._handout(found.artifact)
-        if found.verified and not handout.complete:
-            handout.arrived((True,) * found.artifact.pieces)
-        return self._send(found, handout, handout.turn(unwanted))
+        return None if found is None else self._send(found, unwanted)
 
-    def _handout(self, artifact: Artifact) -> Handout:
-        known = self._handouts.pop(artifact.sha256, None)
-        if known is None:
-            first = int.from_bytes(self._own.encode()[:4], "big")
-            known = Handout(artifact.pieces, first)
-        self._handouts[artifact.sha256] = known
-        if len(self._handouts) > REMEMBERED:
-            forgotten, _ = self._handouts.popitem(last=False)
-            self._looked.pop(forgotten, None)
-            self._windows.pop(forgotten, None)
-        return known
-
-    async def _send(
-        self, found: StoredObject, handout: Handout, turn: Turn
-    ) -> AsyncGenerator[bytes]:
-        artifact, loop = found.artifact, asyncio.get_running_loop()
-        until, said = loop.time() + LASTS, loop.time()
-        reader = _Reader(found, handout, self._windows.setdefault(artifact.sha256, _Windows()))
+    @contextmanager
+    def _giving(self, artifact: Artifact) -> Iterator["_Given"]:
+        """What is known of it, held for the block; of others the oldest that nobody holds goes."""
+        given = self._all.pop(artifact, None) or _Given(Handout(artifact.pieces, self._first))
+        self._all[artifact] = given
+        idle = [each for each, other in self._all.items() if not other.users and other is not given]
+        for each in idle[: max(0, len(self._all) - REMEMBERED)]:
+            del self._all[each]
+        given.users += 1
         try:
-            while loop.time() < until:
-                piece = turn.next()
-                if piece is not None:
-                    yield encode_number(piece) + await reader.piece(piece)
-                    said = loop.time()
-                elif handout.complete:
-                    yield encode_number(Word.OVER)
-                    return
-                else:
-                    await self._look(artifact, handout)
-                    if loop.time() >= said + SAY_EVERY:
-                        yield encode_number(Word.IDLE)
-                        said = loop.time()
-            yield encode_number(Word.AGAIN)
-        except (UpdateError, OSError) as error:
-            turn.broken()
-            log.warning("handing.failed sha256=%s error=%s", artifact.sha256, error)
-        except BaseException:
-            turn.broken()
-            raise
+            yield given
         finally:
-            reader.close()
+            given.users -= 1
+            if not given.users:
+                given.windows.clear()
 
-    async def _look(self, artifact: Artifact, handout: Handout) -> None:
+    async def _send(self, found: StoredObject, unwanted: bytes) -> AsyncGenerator[bytes]:
+        artifact = found.artifact
+        with self._giving(artifact) as given:
+            turn, reader = given.handout.turn(unwanted), _Reader(found, given)
+            try:
+                async for part in self._turn(found, given, turn, reader):
+                    yield part
+            except (UpdateError, OSError) as error:
+                turn.broken()
+                log.warning("handing.failed sha256=%s error=%s", artifact.sha256, error)
+            except BaseException:
+                turn.broken()
+                raise
+            finally:
+                reader.close()
+
+    async def _turn(
+        self, found: StoredObject, given: "_Given", turn: Turn, reader: "_Reader"
+    ) -> AsyncGenerator[bytes]:
+        """Piece after piece, and a word at the end."""
+        loop = asyncio.get_running_loop()
+        until, said = loop.time() + LASTS, loop.time()
+        while loop.time() < until:
+            piece = turn.next()
+            if piece is not None:
+                content = await reader.piece(piece)
+                if content is not None:
+                    yield encode_number(piece) + content
+                    said = loop.time()
+                    continue
+                turn.missed(piece)
+            elif given.handout.complete:
+                yield encode_number(Word.OVER)
+                return
+            await self._look(found, given)
+            if loop.time() >= said + SAY_EVERY:
+                yield encode_number(Word.IDLE)
+                said = loop.time()
+        yield encode_number(Word.AGAIN)
+
+    async def _look(self, found: StoredObject, given: "_Given") -> None:
         """See what has arrived; however many wait, it is looked once in a while."""
-        now = asyncio.get_running_loop().time()
-        if now >= self._looked.get(artifact.sha256, 0.0) + LOOK_EVERY:
-            self._looked[artifact.sha256] = now
-            handout.arrived((await self._swarm.holdings(artifact)).here)
-        else:
+        now, handout = asyncio.get_running_loop().time(), given.handout
+        if handout.complete or now < given.looked + LOOK_EVERY:
             await asyncio.sleep(LOOK_EVERY)
+        elif found.verified:
+            handout.arrived((True,) * found.artifact.pieces)
+        else:
+            given.looked = now
+            handout.arrived((await self._swarm.holdings(found.artifact)).here)
+
+
+class _Given:
+    """Of one artifact: what was handed out, when it was last looked what is here, its `layer` once
+    that was needed, and what was read last; `reading` is held while more is. `users` are the
+    streams under way.
+    """
+
+    def __init__(self, handout: Handout) -> None:
+        self.handout = handout
+        self.looked = 0.0
+        self.layer: PieceLayer | None = None
+        self.windows: OrderedDict[int, bytes] = OrderedDict()
+        self.reading = asyncio.Lock()
+        self.users = 0
 
 
 class _Reader:
-    """Reads pieces of one file; neighbouring ones are asked for one after the other, so more than
-    one is read at once where all of them are here. A handout's readers share what was read."""
+    """Reads pieces of one file; neighbouring ones are asked for one after the other, so of a
+    verified file more than one is read at once. The readers of an artifact share what was read."""
 
-    def __init__(self, found: StoredObject, handout: Handout, windows: "_Windows") -> None:
+    def __init__(self, found: StoredObject, given: _Given) -> None:
         self._artifact = found.artifact
+        self._verified = found.verified
         self._path = found.path
-        self._handout = handout
-        self._windows = windows
+        self._given = given
         self._fd = -1
 
-    async def piece(self, piece: int) -> bytes | memoryview:
-        """Raises OSError, or HostError where the file became shorter."""
-        size, windows = self._artifact.piece_length, self._windows
+    async def piece(self, piece: int) -> bytes | memoryview | None:
+        """None where it is not on the disk yet. Raises OSError, or HostError where a verified file
+        became shorter."""
+        if not self._verified:
+            return await to_the_end(partial(self._proved, piece))
+        size, given = self._artifact.piece_length, self._given
         per = max(1, WINDOW // size)
         number, place = divmod(piece, per)
-        pieces = range(number * per, min(self._artifact.pieces, (number + 1) * per))
-        if not self._handout.known(pieces):
-            return await asyncio.to_thread(self._read, piece * size, self._length(piece))
-        async with windows.reading:
-            window = windows.get(number)
+        async with given.reading:
+            window = given.windows.get(number)
             if window is None:
-                count = (len(pieces) - 1) * size + self._length(pieces[-1])
-                window = await asyncio.to_thread(self._read, number * per * size, count)
-                windows[number] = window
-                if len(windows) > WINDOWS:
-                    windows.popitem(last=False)
-        return memoryview(window)[place * size : place * size + self._length(piece)]
+                start, end = (
+                    number * per * size,
+                    min(self._artifact.length, (number + 1) * per * size),
+                )
+                window = await to_the_end(partial(self._read, start, end - start))
+                if len(window) != end - start:
+                    raise HostError(f"artifact {self._artifact.sha256} became shorter")
+                given.windows[number] = window
+                if len(given.windows) > WINDOWS:
+                    given.windows.popitem(last=False)
+        return memoryview(window)[place * size : (place + 1) * size]
 
     def close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
 
-    def _length(self, piece: int) -> int:
-        return length_of_piece(self._artifact, piece)
+    def _proved(self, piece: int) -> bytes | None:
+        artifact, given = self._artifact, self._given
+        if given.layer is None:
+            given.layer = kept_layer(artifact, self._path.parent)
+        if given.layer is None or not self._path.exists():
+            return None
+        content = self._read(piece * artifact.piece_length, length_of_piece(artifact, piece))
+        return content if given.layer.matches(piece, content) else None
 
     def _read(self, start: int, count: int) -> bytes:
         if self._fd < 0:
             self._fd = os.open(self._path, FLAGS)
-        content = os.pread(self._fd, count, start)
-        if len(content) != count:
-            raise HostError(f"artifact {self._artifact.sha256} became shorter")
-        return content
-
-
-class _Windows(OrderedDict[int, bytes]):
-    """What was read last of one artifact; `reading` is held while more is."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.reading = asyncio.Lock()
+        return os.pread(self._fd, count, start)

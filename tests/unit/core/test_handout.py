@@ -50,13 +50,12 @@ def test_only_what_has_arrived_is_given_and_what_arrives_later_comes_later() -> 
     handout.arrived([False, True, False, False])
     turn = handout.turn(b"")
     assert taken(turn) == [1]
-    assert (handout.complete, handout.known(range(1, 2))) == (False, True)
-    assert not handout.known(range(2))
+    assert not handout.complete
     handout.arrived([True] * 4)
     assert taken(turn) == [0, 2, 3]
     handout.arrived([True] * 4)
     assert taken(turn) == []
-    assert (handout.complete, handout.known(range(4))) == (True, True)
+    assert handout.complete
 
 
 def test_what_a_broken_connection_may_have_lost_goes_to_somebody_who_wants_it() -> None:
@@ -67,9 +66,19 @@ def test_what_a_broken_connection_may_have_lost_goes_to_somebody_who_wants_it() 
     gone.broken()
     assert taken(handout.turn(bits([True] * 10))) == []
     has_some = bits([False] * 4 + [True] + [False] * 5)
-    assert taken(handout.turn(has_some)) == [2, 3, 5, 6, 7, 8, 9]
+    assert taken(handout.turn(has_some)) == [6, 7, 8, 9, 2, 3, 5]
     assert taken(handout.turn(b"")) == [4]
     assert RECENT == 4
+
+
+def test_what_cannot_be_sent_yet_holds_nothing_up_and_comes_last() -> None:
+    handout = everything(3)
+    turn = handout.turn(b"")
+    assert turn.next() == 0
+    turn.missed(0)
+    assert taken(turn, 3) == [1, 2, 0]
+    turn.broken()
+    assert taken(handout.turn(b"")) == [1, 2, 0]
 
 
 @given(st.lists(st.booleans(), max_size=50))
