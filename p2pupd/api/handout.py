@@ -17,18 +17,20 @@ from p2pupd.api.files import Way
 from p2pupd.api.limits import deliver
 from p2pupd.api.settings import PeerApiSettings
 from p2pupd.model.setting import Bytes
-from p2pupd.wire.handout import NUMBER
+from p2pupd.wire.handout import NUMBER, SLOWEST
 
 BUFFER: Final = 16 * 1024
 """Bytes that are on their way on a connection, about."""
-SLOWEST: Final = Bytes(1024)
-"""Bytes per second that a device must take: on a large floor each gets a small part of a line."""
 
 
 async def hand_out(
     request: web.Request, parts: AsyncIterator[bytes], settings: PeerApiSettings, way: Way
 ) -> web.StreamResponse:
-    """Answer with `parts`. It ends early where `way` admits no more, or a rate is to be kept."""
+    """Answer with `parts`. It ends early where `way` admits no more, or a rate is to be kept.
+
+    Whoever took much soon must take the next piece in time all the same: it was given to nobody
+    else.
+    """
     transport = request.transport
     if isinstance(transport, asyncio.WriteTransport):
         transport.set_write_buffer_limits(high=0)
@@ -38,10 +40,11 @@ async def hand_out(
     response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
 
     async def write(part: bytes) -> None:
-        await response.write(part)
-        await request.writer.drain()
+        async with asyncio.timeout(settings.stall + len(part) / SLOWEST):
+            await response.write(part)
+            await request.writer.drain()
 
-    slow = replace(settings, least_rate=SLOWEST)
+    slow = replace(settings, least_rate=Bytes(SLOWEST))
     return await deliver(request, response, _admitted(parts, response, way), write, slow)
 
 

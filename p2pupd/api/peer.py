@@ -14,8 +14,8 @@ import os
 import socket
 import sys
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
@@ -39,6 +39,9 @@ Hand = Callable[[Sha256, bytes], Awaitable[AsyncGenerator[bytes] | None]]
 pieces of it (wire.handout); None where nothing is handed out."""
 LAYER_RETRY: Final = "5"
 """Seconds after which to ask again for a layer that is being computed, or bytes that arrive."""
+FULL_RETRY: Final = 5
+"""The same for a handout while many devices are handed pieces. Their streams last, and must leave
+connections for questions about releases."""
 SHUTDOWN_TIMEOUT: Final = 1.0
 BACKLOG: Final = 64
 TCP_USER_TIMEOUT_MS: Final = 30_000
@@ -152,6 +155,7 @@ class _Handlers:
         self._settings = settings
         self._gate = Gate(settings, asyncio.get_running_loop().time)
         self._deflated: tuple[str, bytes] = ("", b"")
+        self._handouts = 0
 
     @web.middleware
     async def guard(
@@ -238,6 +242,8 @@ class _Handlers:
         sha256 = Sha256(request.match_info["sha256"])
         unwanted = await self._list(request)
         wait = self._outlet.retry_after(sha256)
+        if wait is None and self._handouts >= self._settings.handouts:
+            wait = FULL_RETRY
         if wait is not None:
             raise web.HTTPServiceUnavailable(headers={"Retry-After": str(wait)})
         parts = None
@@ -246,7 +252,7 @@ class _Handlers:
         if parts is None:
             raise web.HTTPNotFound(text="nothing is handed out\n")
         mark(request, self._outlet.dscp)
-        with self._outlet.sending():
+        with self._outlet.sending(), self._handing():
             async with aclosing(parts):
                 way = Way(
                     partial(self._outlet.admit, sha256),
@@ -254,6 +260,14 @@ class _Handlers:
                     lambda: self._outlet.limited,
                 )
                 return await hand_out(request, parts, self._settings, way)
+
+    @contextmanager
+    def _handing(self) -> Iterator[None]:
+        self._handouts += 1
+        try:
+            yield
+        finally:
+            self._handouts -= 1
 
     async def _list(self, request: web.Request) -> bytes:
         raw = b""

@@ -59,6 +59,11 @@ class PeerApiSettings:
     requests_per_address: int = setting(
         4, "Requests in flight at most for one address; more are answered 429.", check=at_least(1)
     )
+    handouts: int = setting(
+        64,
+        "Devices that are handed pieces at the same time at most; more are answered 503.",
+        check=at_least(1),
+    )
     request_rate: float = setting(
         20.0, "Requests per second of one address, in the long run.", check=at_least(0.1)
     )

@@ -23,10 +23,8 @@ from p2pupd.model.ids import DeviceId, Sha256
 from p2pupd.model.release import Artifact
 from p2pupd.store.interface import Store, StoredObject
 from p2pupd.swarm.interface import Swarm
-from p2pupd.wire.handout import Word, encode_number
+from p2pupd.wire.handout import LASTS, Word, encode_number
 
-LASTS: Final = 5.0
-"""Seconds after which a device is to say anew what it wants."""
 LOOK_EVERY: Final = 0.03
 """Seconds between two looks at what has arrived."""
 SAY_EVERY: Final = 1.0

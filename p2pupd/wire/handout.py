@@ -10,6 +10,11 @@ from p2pupd.errors import ProtocolError
 
 NUMBER: Final = 4
 """Bytes of a number."""
+LASTS: Final = 5.0
+"""Seconds after which a device is to say anew what it wants."""
+SLOWEST: Final = 1024
+"""Bytes per second that a device must take, and a seed must send of a piece: on a large floor each
+device gets a small part of a line."""
 MAX_UNWANTED: Final = 64 * 1024
 """Bytes of the list of pieces that a device does not want, a bit a piece."""
 
