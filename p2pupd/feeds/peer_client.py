@@ -2,20 +2,19 @@
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
 
-from p2pupd.core.piece_layer import length_of_piece
 from p2pupd.errors import FetchError, NeighbourBusy, ProtocolError, UpdateError
+from p2pupd.feeds.handed import Handed, Take
 from p2pupd.feeds.neighbour_settings import NeighbourFeedSettings
 from p2pupd.model.device import Neighbour
 from p2pupd.model.ids import DeviceId, ManifestDigest, Sha256
 from p2pupd.model.release import Artifact
 from p2pupd.wire import bundle, messages
-from p2pupd.wire.handout import NUMBER, Word, decode_number
 from p2pupd.wire.messages import Hello, Notify
 
 CONNECTIONS: Final = 32
@@ -26,8 +25,6 @@ IDLE_TIMEOUT: Final = 5.0
 CHUNK: Final = 64 * 1024
 LONGEST_RETRY: Final = 60
 """Seconds that a neighbour can ask us to wait, at most."""
-Take = Callable[[int, bytes], Awaitable[None]]
-"""Takes a piece by its number."""
 HEADERS: Final = {"User-Agent": "p2pupd", "Accept-Encoding": "deflate"}
 
 
@@ -105,34 +102,28 @@ class PeerClient:
         self, host: str, port: int, artifact: Artifact, unwanted: bytes, take: Take
     ) -> bool:
         """Take the pieces that a seed chooses, but for the `unwanted` (a bit each, core.handout),
-        not yet proved. True when it has more and wants to be asked anew, false when all were handed
-        out. Ended by what `take` raises; raises NeighbourBusy, FetchError or ProtocolError.
+        not yet proved. True when it is to be asked anew, false when all were handed out.
+
+        Ended by what `take` raises; raises NeighbourBusy, FetchError or ProtocolError.
         """
         url, settings = _url(host, port, f"artifact/{artifact.sha256}/handout"), self._settings
         limits = aiohttp.ClientTimeout(
             total=None, connect=settings.connect_timeout, sock_read=settings.content_stall
         )
         try:
-            async with self._session.post(
-                url,
-                data=unwanted,
-                headers={"Accept-Encoding": "identity"},
-                allow_redirects=False,
-                timeout=limits,
-            ) as response:
+            async with (
+                asyncio.timeout(settings.content_stall) as patience,
+                self._session.post(
+                    url,
+                    data=unwanted,
+                    headers={"Accept-Encoding": "identity"},
+                    allow_redirects=False,
+                    timeout=limits,
+                ) as response,
+            ):
                 _check_status(response, url)
-                while True:
-                    number = await response.content.readexactly(NUMBER)
-                    match decode_number(number, artifact.pieces):
-                        case Word.IDLE:
-                            continue
-                        case Word() as word:
-                            if await response.content.read(1):
-                                raise ProtocolError(f"{url} goes on after its end")
-                            return word is Word.AGAIN
-                        case piece:
-                            length = length_of_piece(artifact, piece)
-                            await take(piece, await response.content.readexactly(length))
+                handed = Handed(response.content, artifact, patience, settings.content_stall)
+                return await handed.to(take)
         except asyncio.IncompleteReadError as error:
             raise FetchError(f"{url} broke off") from error
         except (aiohttp.ClientError, ValueError, OSError) as error:

@@ -224,7 +224,11 @@ async def test_a_seed_that_hands_out_badly_is_left_for_torrents(
     assert ("wrong piece handed out" in caplog.text) is (spoil is wrong)
 
 
-async def test_a_device_that_must_keep_a_rate_asks_in_torrents(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rate", [Allowance(download=100 * MIB), Allowance(upload=100 * MIB)])
+async def test_a_device_that_must_keep_a_rate_asks_in_torrents(
+    tmp_path: Path, rate: Allowance
+) -> None:
+    """Also one that may only give on what it takes slowly."""
     artifact, content = an_artifact(tmp_path / "source", SIZE)
     waiting: list[bool] = []
 
@@ -242,9 +246,31 @@ async def test_a_device_that_must_keep_a_rate_asks_in_torrents(tmp_path: Path) -
             group.create_task(all_fetch(devices, artifact, content))
             await eventually(lambda: len(waiting) == DEVICES)
             for one in devices:
-                one.swarm.limit(Allowance(download=100 * MIB))
+                one.swarm.limit(rate)
+            await eventually(lambda: seed.torrent_sent > 0)
         assert seed.gave == 0
-        await eventually(lambda: seed.torrent_sent > 0)
+
+
+@pytest.mark.parametrize("word", [Word.OVER, Word.AGAIN])
+async def test_a_seed_that_only_talks_does_not_keep_devices_from_another_one(
+    tmp_path: Path, word: Word
+) -> None:
+    artifact, content = an_artifact(tmp_path / "source", SIZE)
+    asked: list[float] = []
+
+    async def talk(_: Parts) -> Parts:
+        asked.append(asyncio.get_running_loop().time())
+        yield encode_number(word)
+
+    async with (
+        seed_of(tmp_path / "liar", artifact, content, talk) as liar,
+        seed_of(tmp_path / "seed", artifact, content) as seed,
+        floor(tmp_path, liar, seed) as devices,
+    ):
+        await all_fetch(devices, artifact, content)
+        assert seed.gave == SIZE
+        assert seed.torrent_sent == liar.torrent_sent == 0
+        assert len(asked) <= DEVICES * (asked[-1] - asked[0] + 2)
 
 
 async def test_the_layer_of_what_arrives_is_given_as_soon_as_it_is_known(tmp_path: Path) -> None:
