@@ -32,6 +32,7 @@ def copy_whole(
     """Copy it into the store, after the start that there may be in `directory`.
 
     Pieces that are `here`, proved, stay those of whoever brought them, though they are copied over.
+    Where the source is wrong, they are all that stays.
     Blocks. Raises as `Store.import_from` does, and what `progress` raises.
     """
     account = _Account(artifact, directory, source, here)
@@ -41,7 +42,7 @@ def copy_whole(
         progress(done)
 
     try:
-        store.import_from(artifact, opened, copied)
+        store.import_from(artifact, opened, copied, here)
     except ContentError:
         raise
     except BaseException:

@@ -4,7 +4,7 @@ import hashlib
 import io
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -22,19 +22,28 @@ SYNC_EVERY: Final = 32 * 1024 * 1024
 """Bytes between two fdatasyncs: what a power cut can cost, and what the page cache must hold."""
 
 
-def copy_verified(path: Path, artifact: Artifact, source: BinaryIO, progress: CopyProgress) -> None:
+def copy_verified(
+    path: Path,
+    artifact: Artifact,
+    source: BinaryIO,
+    progress: CopyProgress,
+    proved: Sequence[bool] = (),
+) -> None:
     """Fill `path` from the source until its SHA-256 is the signed one; durable on return.
 
     What is in `path` already, up to its first hole, is hashed and not copied again. Should the
-    digest then be wrong, that start is given up and everything is copied once more.
+    digest then be wrong, that start is given up and everything is copied once more. Pieces that are
+    `proved` are written over only by a source whose digest is right.
     Raises ContentError, SourceGone or FetchError (what was copied stays), HostError, SpaceError.
     """
     with _opened(path) as target:
         kept = _first_hole(target.fileno(), artifact.length)
-        right = _attempt(target, source, artifact, kept, progress)
+        right, spared = _attempt(target, source, artifact, progress, kept=kept, proved=proved)
         if not right and kept:
             log.warning("store.start-over path=%s kept=%d", path, kept)
-            right = _attempt(target, source, artifact, 0, progress)
+            right, spared = _attempt(target, source, artifact, progress, kept=0, proved=proved)
+        if right and spared:
+            right, _ = _attempt(target, source, artifact, progress, kept=0, proved=())
     if not right:
         raise ContentError(
             f"{artifact.length} bytes were copied and their SHA-256 is not the signed "
@@ -81,11 +90,19 @@ def _first_hole(fd: int, length: int) -> int:
 
 
 def _attempt(
-    target: io.FileIO, source: BinaryIO, artifact: Artifact, kept: int, progress: CopyProgress
-) -> bool:
-    """Whether the bytes, `kept` of them from the target and the rest from the source, are right."""
+    target: io.FileIO,
+    source: BinaryIO,
+    artifact: Artifact,
+    progress: CopyProgress,
+    *,
+    kept: int,
+    proved: Sequence[bool],
+) -> tuple[bool, bool]:
+    """Whether the bytes, `kept` of them from the target and the rest from the source, are right;
+    and whether the target has others, in pieces that are `proved` there."""
+    spared = False
     if not source.seekable():
-        kept = 0
+        kept, proved = 0, ()
     digest = hashlib.sha256()
     buffer = memoryview(bytearray(CHUNK))
     _hash(target, kept, digest.update, buffer)
@@ -98,13 +115,29 @@ def _attempt(
         if count == 0:
             raise ContentError(f"the source ends after {done} of {artifact.length} signed bytes")
         digest.update(buffer[:count])
+        spared |= _spare(target, buffer[:count], done, artifact, proved)
         _write(target, buffer[:count])
         done += count
         if done - synced >= SYNC_EVERY or done == artifact.length:
             _flush(target, synced, done)
             synced = done
         progress(done)
-    return digest.hexdigest() == artifact.sha256
+    return digest.hexdigest() == artifact.sha256, spared
+
+
+def _spare(
+    target: io.FileIO, chunk: memoryview, start: int, artifact: Artifact, proved: Sequence[bool]
+) -> bool:
+    """Put what is proved in the target into the `chunk` for byte `start`; whether it differs."""
+    size, end, spared = artifact.piece_length, start + len(chunk), False
+    for piece in range(start // size, -(-end // size)):
+        if piece < len(proved) and proved[piece]:
+            first, last = max(start, piece * size), min(end, (piece + 1) * size)
+            own = os.pread(target.fileno(), last - first, first)
+            if len(own) == last - first and own != chunk[first - start : last - start]:
+                chunk[first - start : last - start] = own
+                spared = True
+    return spared
 
 
 def _read(step: Callable[[], int]) -> int:

@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +56,11 @@ class DiskStore:
             return stored.path.parent
 
     def import_from(
-        self, artifact: Artifact, open_source: Callable[[], BinaryIO], progress: CopyProgress
+        self,
+        artifact: Artifact,
+        open_source: Callable[[], BinaryIO],
+        progress: CopyProgress,
+        proved: Sequence[bool] = (),
     ) -> Path:
         """See Store. `progress` gets the bytes that are in place; what it raises ends the copy."""
         with self._work_on(artifact):
@@ -65,16 +69,23 @@ class DiskStore:
             if stored is None or not stored.verified:
                 with open_source() as source:
                     check_length(source, artifact)
-                    self._copy(artifact, source, progress)
+                    self._copy(artifact, source, progress, proved)
             progress(artifact.length)
             return self.place(artifact)
 
-    def _copy(self, artifact: Artifact, source: BinaryIO, progress: CopyProgress) -> None:
+    def _copy(
+        self,
+        artifact: Artifact,
+        source: BinaryIO,
+        progress: CopyProgress,
+        proved: Sequence[bool],
+    ) -> None:
         self.place(artifact)
         try:
-            copy_verified(self._path(artifact), artifact, source, progress)
+            copy_verified(self._path(artifact), artifact, source, progress, proved)
         except ContentError:
-            self.remove(artifact.sha256)
+            if not any(proved):
+                self.remove(artifact.sha256)
             raise
         self._mark_verified(artifact)
 

@@ -1,6 +1,6 @@
 """The contract of the store: where payload bytes wait, and how they become verified."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -45,9 +45,15 @@ class Store(Protocol):
         """
 
     def import_from(
-        self, artifact: Artifact, open_source: Callable[[], BinaryIO], progress: CopyProgress
+        self,
+        artifact: Artifact,
+        open_source: Callable[[], BinaryIO],
+        progress: CopyProgress,
+        proved: Sequence[bool] = (),
     ) -> Path:
         """Copy, hashing on the way, continuing after what an earlier attempt left.
+
+        Pieces of it that are `proved` outlive a source with wrong bytes, and then the file stays.
 
         Reads at most `artifact.length` bytes. Returns the directory. Raises SourceGone (the stick
         was pulled; the copied part stays), ContentError (wrong bytes; nothing stays), SpaceError.

@@ -108,6 +108,31 @@ def test_of_a_copy_that_is_wrong_nothing_stays(tmp_path: Path) -> None:
     assert not (tmp_path / ARTIFACT.sha256).exists()
 
 
+@pytest.mark.parametrize("proved", [range(70), range(100, 110)])
+def test_of_a_copy_that_is_wrong_what_others_had_proved_stays(
+    tmp_path: Path, proved: range
+) -> None:
+    size = ARTIFACT.piece_length
+    theirs = slice(proved.start * size, proved.stop * size)
+    path = a_store(tmp_path).place(ARTIFACT) / ARTIFACT.pieces_root
+    with path.open("wb") as file:
+        file.seek(theirs.start)
+        file.write(CONTENT[theirs])
+    with pytest.raises(ContentError):
+        copied(tmp_path, Injected.USB, io.BytesIO(bytes(SIZE)), proved)
+    assert path.read_bytes()[theirs] == CONTENT[theirs]
+    copied(tmp_path, Injected.USB, io.BytesIO(CONTENT), proved)
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_right_copy_mends_what_was_only_believed_to_be_proved(tmp_path: Path) -> None:
+    """The swarm tells of a piece before it is on the disk."""
+    path = a_store(tmp_path).place(ARTIFACT) / ARTIFACT.pieces_root
+    path.write_bytes(b"x" * SIZE)
+    copied(tmp_path, Injected.USB, io.BytesIO(CONTENT), range(100, 110))
+    assert path.read_bytes() == CONTENT
+
+
 def test_what_is_here_already_is_not_noted_anew(tmp_path: Path) -> None:
     copied(tmp_path, Injected.USB, io.BytesIO(CONTENT))
     copied(tmp_path, Injected.UPLINK, io.BytesIO(CONTENT))
