@@ -18,7 +18,7 @@ from p2pupd.engine.parts import Parts
 from p2pupd.engine.supplying import Moves, NotTheSource, RemoteFile, Supplier
 from p2pupd.engine.tasks import Tasks, either, unless
 from p2pupd.engine.transfers import Note, Source, Transfer, TransferState
-from p2pupd.engine.whole import copy_whole
+from p2pupd.engine.whole import copy_whole, proved
 from p2pupd.errors import ContentError, FetchError, SourceGone, TrustError, UpdateError
 from p2pupd.feeds.interface import Offer
 from p2pupd.model.device import ByteCounts, TransferProgress
@@ -232,8 +232,8 @@ class Content:
         artifact, loop = transfer.release.artifact, asyncio.get_running_loop()
         transfer.importing(source.name)
         transfer.here = transfer.lan_rate = 0
-        here = (await self._swarm.holdings(artifact)).here
         await self._swarm.drop(artifact)
+        here = await asyncio.to_thread(proved, artifact, directory)
 
         def copied(done: int) -> None:
             transfer.progress = TransferProgress(done, artifact.length)

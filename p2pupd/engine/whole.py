@@ -9,14 +9,27 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from p2pupd.errors import ContentError
+from p2pupd.host.layer_files import kept_layer
 from p2pupd.model.release import Artifact
 from p2pupd.store.interface import CopyProgress, Store
 from p2pupd.swarm import ledger
 from p2pupd.swarm.interface import Injected
 from p2pupd.swarm.ledger import Ledger
+from p2pupd.swarm.piece_file import PieceFile
 
 NOTED_AHEAD: Final = 32 * 1024 * 1024
 """Bytes that are noted before they are copied."""
+
+
+def proved(artifact: Artifact, directory: Path) -> list[bool]:
+    """Which pieces in `directory` are right, as far as a kept piece layer tells. Blocks.
+
+    Raises FetchError.
+    """
+    layer = kept_layer(artifact, directory)
+    if layer is None:
+        return [False] * artifact.pieces
+    return PieceFile(artifact, directory).search(layer)
 
 
 def copy_whole(

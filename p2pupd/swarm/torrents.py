@@ -158,9 +158,14 @@ class Torrents:
     async def teach(self, transfer: Transfer, layer: PieceLayer) -> None:
         """Give a running torrent the hashes of its pieces: libtorrent takes them only at the start.
 
-        Raises FetchError.
+        Raises FetchError, HostError or SpaceError.
         """
         transfer.layer, untaught = layer, transfer.handle
+        try:
+            await to_the_end(partial(keep_layer, layer, transfer.directory))
+        except BaseException:
+            transfer.layer = None
+            raise
         if untaught is not None:
             try:
                 await transfer.checked.wait()

@@ -23,6 +23,7 @@ from p2pupd.store.settings import StoreSettings
 from scenarios.lib.disk import small_disk
 from tests.builders import a_release
 from tests.contents import artifact_of, layer_of, payload
+from tests.http_swarming import express_party
 from tests.support import eventually, needs_root
 from tests.swarming import Member, introduce, member
 
@@ -183,3 +184,26 @@ async def test_a_full_disk_here_is_not_laid_to_the_stick(tmp_path: Path) -> None
             await here.content.ensure(RELEASE)
             assert here.stored == CONTENT
             assert here.content.counts(ARTIFACT).usb == ARTIFACT.length
+
+
+async def test_a_damaged_stick_without_a_layer_costs_nobody_elses_pieces(tmp_path: Path) -> None:
+    notes: list[str] = []
+
+    def note(event: str, **_: str) -> None:
+        notes.append(event)
+
+    store = DiskStore(tmp_path / "store", StoreSettings(reserve=Bytes(0)))
+    async with express_party(tmp_path / "session") as here, asyncio.TaskGroup() as group:
+        content = Content(store, here.swarm, Tasks(group), note, own=DeviceId("me"))
+        content.source_came(a_stick(pulled_after=2 * MIB))
+        group.create_task(content.ensure(RELEASE))
+        (transfer,) = await eventually(content.transfers)
+        await eventually(lambda: transfer.state is TransferState.INTERRUPTED)
+        damaged = replace(a_stick(bytes(len(CONTENT))), source="usb:/media/old", open_layer=None)
+        content.source_came(damaged)
+        await eventually(lambda: "source.refused" in notes)
+        async with seed(tmp_path / "s") as other:
+            here.swarm.set_peers([other.peer])
+            await eventually(lambda: transfer.state is TransferState.COMPLETE, within=20)
+        counts = content.counts(ARTIFACT)
+        assert (counts.usb, counts.lan) == (2 * MIB, ARTIFACT.length - 2 * MIB)
