@@ -56,6 +56,7 @@ class Content:
         self._swarm = swarm
         self._tasks = tasks
         self._note = note
+        self._moves = moves
         self._supplier = Supplier(swarm, own, uplinks, moves)
         self._sources: dict[str, Source] = {}
         self._transfers: dict[Sha256, Transfer] = {}
@@ -238,12 +239,19 @@ class Content:
         def copied(done: int) -> None:
             transfer.progress = TransferProgress(done, artifact.length)
             transfer.meter.saw(done, loop.time())
+            goes_on(done)
+
+        def goes_on(done: int = 0) -> None:
             if transfer.stopped:
                 raise FetchError("the transfer was stopped", reason="stopped")
             if source.name not in self._sources and done < artifact.length:
                 raise SourceGone(f"{source.name} was removed")
 
-        opener = partial(_opened, source, transfer.release, loop)
+        def moves() -> bool:
+            goes_on()
+            return self._moves(artifact.pieces_root)
+
+        opener = partial(_opened, source, transfer.release, loop, moves)
         kind = Injected.USB if source.open_content else Injected.UPLINK
         copying = partial(copy_whole, self._store, artifact, directory, kind)
         await asyncio.to_thread(copying, here=here, opened=opener, progress=copied)
@@ -375,9 +383,14 @@ async def _finished(transfer: Transfer) -> None:
         raise FetchError("the transfer was stopped", reason="stopped")
 
 
-def _opened(source: Source, release: Release, loop: asyncio.AbstractEventLoop) -> BinaryIO:
+def _opened(
+    source: Source,
+    release: Release,
+    loop: asyncio.AbstractEventLoop,
+    moves: Callable[[], bool],
+) -> BinaryIO:
     """The whole carried file. Blocks; raises as ContentOpener, or as RemoteContent while read."""
     if source.open_content is not None:
         return source.open_content(release)
     assert source.remote is not None
-    return io.BufferedReader(RemoteFile(release, source.remote, loop), REMOTE_READ)
+    return io.BufferedReader(RemoteFile(release, source.remote, loop, moves), REMOTE_READ)

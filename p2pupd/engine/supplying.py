@@ -195,9 +195,15 @@ class RemoteFile(io.RawIOBase):
     """What an uplink has as a file to be read in a thread, for a target without a piece layer."""
 
     def __init__(
-        self, release: Release, remote: RemoteContent, loop: asyncio.AbstractEventLoop
+        self,
+        release: Release,
+        remote: RemoteContent,
+        loop: asyncio.AbstractEventLoop,
+        moves: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`moves` tells whether payload may move now, and raises where nobody waits for it."""
         super().__init__()
+        self._moves = moves
         self._release = release
         self._remote = remote
         self._loop = loop
@@ -218,11 +224,16 @@ class RemoteFile(io.RawIOBase):
         count = min(len(buffer), self._release.artifact.length - self._at)
         if count <= 0:
             return 0
-        reading = self._remote.read(self._release, self._at, count)
-        raw = asyncio.run_coroutine_threadsafe(reading, self._loop).result()
+        raw = asyncio.run_coroutine_threadsafe(self._read(count), self._loop).result()
         buffer[: len(raw)] = raw
         self._at += len(raw)
         return len(raw)
+
+    async def _read(self, count: int) -> bytes:
+        while True:
+            if self._moves():
+                return await self._remote.read(self._release, self._at, count)
+            await asyncio.sleep(PAUSE)
 
 
 def _pieces(artifact: Artifact, count: int) -> int:

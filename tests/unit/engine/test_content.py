@@ -26,6 +26,7 @@ from tests.contents import artifact_of, layer_of, payload
 from tests.http_swarming import express_party
 from tests.support import eventually, needs_root
 from tests.swarming import Member, introduce, member
+from tests.unit.engine.test_supplying import FarAway
 
 MIB = 1 << 20
 CONTENT = payload(6 * MIB + 7)
@@ -207,3 +208,31 @@ async def test_a_damaged_stick_without_a_layer_costs_nobody_elses_pieces(tmp_pat
             await eventually(lambda: transfer.state is TransferState.COMPLETE, within=20)
         counts = content.counts(ARTIFACT)
         assert (counts.usb, counts.lan) == (2 * MIB, ARTIFACT.length - 2 * MIB)
+
+
+async def test_an_uplink_without_a_layer_brings_nothing_while_nothing_may_move(
+    tmp_path: Path,
+) -> None:
+    allowed = False
+    far = FarAway(CONTENT)
+    store = DiskStore(tmp_path / "store", StoreSettings(reserve=Bytes(0)))
+    async with member(tmp_path / "session") as here, asyncio.TaskGroup() as group:
+        content = Content(
+            store,
+            here.swarm,
+            Tasks(group),
+            lambda _event, **_: None,
+            own=DeviceId("me"),
+            moves=lambda _: allowed,
+        )
+        content.source_came(Offer("uplink:far", b"", remote=far))
+        for _ in range(2):
+            wanting = group.create_task(content.ensure(RELEASE))
+            await eventually(lambda: content.transfers() and content.transfers()[-1].whole)
+            await asyncio.wait([wanting], timeout=0.6)
+            assert far.asked == []
+            wanting.cancel()
+            await asyncio.wait([wanting])
+        allowed = True
+        await content.ensure(RELEASE)
+        assert content.counts(ARTIFACT).uplink == ARTIFACT.length
