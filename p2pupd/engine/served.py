@@ -12,9 +12,12 @@ from p2pupd.errors import UpdateError
 from p2pupd.host.layer_files import kept_layer
 from p2pupd.model.device import Role
 from p2pupd.model.ids import Sha256
-from p2pupd.store.interface import Store
+from p2pupd.store.interface import Store, StoredObject
 from p2pupd.swarm.arrivals import Arrivals
 
+LAYER_COUNTS: Final = 2.0
+"""Seconds for which a layer that was read is given to all who ask: proving it takes a tenth of one
+for a large artifact."""
 LAYER_TICK: Final = 0.03
 """Seconds between two looks for the layer of what arrives. The caller bounds how often."""
 
@@ -63,37 +66,41 @@ class Served:
     async def layer(self, sha256: Sha256) -> bytes | None:
         """Its encoded piece layer, also while it arrives, where that is known then.
 
-        However many ask for it, and however soon they hang up, its file is read once, and one file
-        at a time: callers cannot hold all threads.
+        However many ask for it, and however soon they hang up, its file is read and proved once in
+        a while, and one file at a time: callers cannot hold all threads, nor the processor.
         """
-        if self._role is not Role.LEECH and (arrival := self._arrivals.get(sha256)):
-            return arrival.layer
         if self._role is Role.LEECH:
             return None
-        found = await asyncio.to_thread(self._store.find, sha256)
-        if found is None:
-            return None
-        while not found.verified:
-            kept = await asyncio.to_thread(kept_layer, found.artifact, found.path.parent)
-            if kept is not None:
-                return kept.hashes
+        if arrival := self._arrivals.get(sha256):
+            return arrival.layer
+        while (found := await asyncio.to_thread(self._store.find, sha256)) is not None:
+            reading = self._readings.get(sha256)
+            if reading is None:
+                reading = self._readings[sha256] = _Reading()
+                self._tasks.start(f"layer {sha256[:12]}", self._read(found, reading))
+            await reading.ended.wait()
+            if reading.found is not None or found.verified:
+                return reading.found
             await asyncio.sleep(LAYER_TICK)
-            found = await asyncio.to_thread(self._store.find, sha256)
-            if found is None:
-                return None
-        reading = self._readings.get(sha256)
-        if reading is None:
-            reading = self._readings[sha256] = _Reading()
-            self._tasks.start(f"layer {sha256[:12]}", self._read(sha256, reading))
-        await reading.ended.wait()
-        return reading.found
+        return None
 
-    async def _read(self, sha256: Sha256, reading: _Reading) -> None:
+    async def _read(self, found: StoredObject, reading: _Reading) -> None:
+        """It counts for a while; while there is none, it is looked again at once."""
+        sha256 = found.artifact.sha256
         try:
             async with self._one_file:
-                reading.found = await asyncio.to_thread(self._store.layer, sha256)
+                reading.found = await asyncio.to_thread(self._layer, found)
+            reading.ended.set()
+            if reading.found is not None:
+                await asyncio.sleep(LAYER_COUNTS)
         except UpdateError as error:
             log.warning("served.no-layer sha256=%s error=%s", sha256, error)
         finally:
             del self._readings[sha256]
             reading.ended.set()
+
+    def _layer(self, found: StoredObject) -> bytes | None:
+        if found.verified:
+            return self._store.layer(found.artifact.sha256)
+        kept = kept_layer(found.artifact, found.path.parent)
+        return None if kept is None else kept.hashes

@@ -10,6 +10,7 @@ import pytest
 
 from p2pupd.engine.served import Served
 from p2pupd.engine.tasks import Tasks
+from p2pupd.host.layer_files import SUFFIX, keep_layer, layer_of_file
 from p2pupd.model.device import Role
 from p2pupd.model.ids import Sha256
 from p2pupd.model.setting import Bytes
@@ -74,6 +75,27 @@ async def test_callers_that_hang_up_leave_one_reader_and_the_next_one_gets_the_l
                     pass
             assert started() == 1
         assert await shelf.layer(artifact.sha256) == store.layer(artifact.sha256)
+
+
+@pytest.mark.parametrize("arriving", [True, False])
+async def test_a_layer_is_not_proved_anew_for_everybody_who_asks(
+    tmp_path: Path, arriving: bool
+) -> None:
+    """Nobody can keep the processor busy by asking again and again."""
+    content = payload(SIZE)
+    artifact = signed(content)
+    async with served(tmp_path) as (shelf, store, started):
+        directory = store.place(artifact)
+        (directory / artifact.pieces_root).write_bytes(content)
+        keep_layer(layer_of_file(artifact, directory), directory)
+        if not arriving:
+            store.verify(artifact)
+        layer = await shelf.layer(artifact.sha256)
+        assert layer
+        (directory / f"{artifact.pieces_root}{SUFFIX}").unlink()
+        for _ in range(50):
+            assert await shelf.layer(artifact.sha256) is layer
+        assert started() == 1
 
 
 async def test_a_layer_that_cannot_be_read_is_not_served(tmp_path: Path) -> None:
