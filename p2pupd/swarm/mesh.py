@@ -63,15 +63,10 @@ def home_pieces(pieces: int, own: DeviceId, fetching: Collection[DeviceId]) -> l
     with them at the same time. Alone, every piece has the same priority.
     """
     priorities = [OTHERS_SHARE] * pieces
-    for piece in share_of(pieces, own, fetching):
+    everyone = sorted({own, *fetching})
+    for piece in range(everyone.index(own), pieces, len(everyone)):
         priorities[piece] = OWN_SHARE
     return priorities
-
-
-def share_of(pieces: int, own: DeviceId, fetching: Collection[DeviceId]) -> range:
-    """The pieces that `own` is to ask for first."""
-    everyone = sorted({own, *fetching})
-    return range(everyone.index(own), pieces, len(everyone))
 
 
 def layer_source(own: DeviceId, peers: Sequence[SwarmPeer]) -> SwarmPeer | None:

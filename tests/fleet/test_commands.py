@@ -7,7 +7,7 @@ import pty
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from subprocess import PIPE
@@ -115,42 +115,45 @@ async def test_neighbours_are_listed(office: Office, capsys: pytest.CaptureFixtu
             assert there.address in await desk.types("peers")
 
 
-async def test_a_watched_picture_stays_until_ctrl_c(
-    office: Office, capsys: pytest.CaptureFixture[str]
-) -> None:
-    async with desk(office, capsys) as here:
-        screen, terminal = pty.openpty()
-        command = [sys.executable, "-m", "p2pupd", "status", "--watch"]
-        process = await asyncio.create_subprocess_exec(
-            *command, "--config", str(here.device.config_file), stdout=terminal, stderr=PIPE
-        )
-        os.close(terminal)
+Shows = Callable[..., Awaitable[None]]
+
+
+@asynccontextmanager
+async def watched(device: Device) -> AsyncIterator[Shows]:
+    """`status --watch` in a terminal, ended by Ctrl-C; waits until it shows a text so often."""
+    screen, terminal = pty.openpty()
+    command = [sys.executable, "-m", "p2pupd", "status", "--watch"]
+    process = await asyncio.create_subprocess_exec(
+        *command, "--config", str(device.config_file), stdout=terminal, stderr=PIPE
+    )
+    os.close(terminal)
+
+    async def shows(text: bytes, times: int = 1) -> None:
         shown = b""
-        while shown.count(b"manifest") < 2:
+        while shown.count(text) < times:
             shown += await asyncio.to_thread(os.read, screen, 4096)
+
+    try:
+        yield shows
+    finally:
         process.send_signal(signal.SIGINT)
         _, errors = await process.communicate()
         os.close(screen)
-        assert (process.returncode, errors.strip()) == (130, b"")
+    assert (process.returncode, errors.strip()) == (130, b"")
+
+
+async def test_a_watched_picture_stays_until_ctrl_c(
+    office: Office, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with desk(office, capsys) as here, watched(here.device) as shows:
+        await shows(b"manifest", times=2)
 
 
 async def test_a_watched_picture_outlives_the_daemon(
     office: Office, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It says since when there is no answer, and is current again when the daemon is back."""
-    async with desk(office, capsys) as here:
-        screen, terminal = pty.openpty()
-        command = [sys.executable, "-m", "p2pupd", "status", "--watch"]
-        process = await asyncio.create_subprocess_exec(
-            *command, "--config", str(here.device.config_file), stdout=terminal, stderr=PIPE
-        )
-        os.close(terminal)
-
-        async def shows(text: bytes) -> None:
-            shown = b""
-            while text not in shown:
-                shown += await asyncio.to_thread(os.read, screen, 4096)
-
+    async with desk(office, capsys) as here, watched(here.device) as shows:
         await shows(b"manifest")
         socket = here.device.directory / "control.sock"
         socket.rename(socket.with_name("elsewhere"))
@@ -158,10 +161,6 @@ async def test_a_watched_picture_outlives_the_daemon(
         socket.with_name("elsewhere").rename(socket)
         here.device.control.post("/v1/pause", {})
         await shows(b"paused by the operator")
-        process.send_signal(signal.SIGINT)
-        _, errors = await process.communicate()
-        os.close(screen)
-        assert (process.returncode, errors.strip()) == (130, b"")
 
 
 async def test_the_daemon_is_asked_although_its_configuration_has_a_mistake(

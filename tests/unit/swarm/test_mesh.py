@@ -4,7 +4,7 @@ import pytest
 
 from p2pupd.model.ids import DeviceId
 from p2pupd.swarm.interface import SwarmPeer
-from p2pupd.swarm.mesh import Met, callees, home_pieces, request_queue, share_of, sharers
+from p2pupd.swarm.mesh import Met, callees, home_pieces, request_queue, sharers
 from p2pupd.swarm.settings import SwarmSettings
 
 ALICE = DeviceId("alice")
@@ -30,8 +30,9 @@ def test_devices_that_start_together_share_the_pieces_among_them() -> None:
 
 def test_the_shares_of_all_devices_are_the_whole_and_nothing_twice() -> None:
     ids = [DeviceId(name) for name in ("carol", "alice", "bob")]
-    shares = [piece for own in ids for piece in share_of(8, own, ids)]
-    assert sorted(shares) == list(range(8))
+    shares = [home_pieces(9, own, ids) for own in ids]
+    assert [share.count(7) for share in shares] == [3, 3, 3]
+    assert all(sum(each) == 9 for each in zip(*shares, strict=True))
 
 
 def test_alone_every_piece_has_the_same_priority() -> None:
