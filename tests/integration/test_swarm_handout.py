@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from p2pupd.store.disk import DiskStore
 from p2pupd.store.settings import StoreSettings
 from p2pupd.swarm.arrivals import Arrivals
 from p2pupd.swarm.interface import Injected, SwarmPeer
+from p2pupd.swarm.receiving import AT_ONCE
 from p2pupd.swarm.session import LibtorrentSwarm
 from p2pupd.swarm.settings import SwarmSettings
 from p2pupd.wire.handout import Word, encode_number
@@ -271,6 +273,38 @@ async def test_a_seed_that_only_talks_does_not_keep_devices_from_another_one(
         assert seed.gave == SIZE
         assert seed.torrent_sent == liar.torrent_sent == 0
         assert len(asked) <= DEVICES * (asked[-1] - asked[0] + 2)
+
+
+async def test_many_artifacts_leave_a_device_requests_for_other_questions(tmp_path: Path) -> None:
+    """A seed answers four requests of one address at a time."""
+    made = [an_artifact(tmp_path / f"source{seed}", 5 * MIB, seed=seed) for seed in range(5)]
+    open_now, most = 0, 0
+
+    async def counted(parts: Parts) -> Parts:
+        nonlocal open_now, most
+        open_now += 1
+        most = max(most, open_now)
+        try:
+            async for part in parts:
+                yield part
+        finally:
+            open_now -= 1
+
+    async with (
+        seed_of(tmp_path / "seed", *made[0], counted) as seed,
+        express_party(tmp_path / "device") as device,
+        express_party(tmp_path / "other") as other,
+    ):
+        for artifact, content in made[1:]:
+            place = seed.store.import_from(artifact, partial(io.BytesIO, content), lambda _: None)
+            seed.shelf.add(artifact, place)
+            await seed.swarm.share(artifact, place)
+        device.swarm.set_peers([seed.peer, other.peer])
+        async with asyncio.TaskGroup() as group:
+            for artifact, _ in made:
+                work = device.swarm.fetch(artifact, device.directory, lambda _: None)
+                group.create_task(work)
+        assert 0 < most <= AT_ONCE
 
 
 async def test_the_layer_of_what_arrives_is_given_as_soon_as_it_is_known(tmp_path: Path) -> None:
