@@ -17,7 +17,7 @@ from p2pupd.api.files import Way
 from p2pupd.api.limits import deliver
 from p2pupd.api.settings import PeerApiSettings
 from p2pupd.model.setting import Bytes
-from p2pupd.wire.handout import NUMBER, SLOWEST
+from p2pupd.wire.handout import NUMBER, SLOWEST, Word, encode_number
 
 BUFFER: Final = 16 * 1024
 """Bytes that are on their way on a connection, about."""
@@ -26,7 +26,8 @@ BUFFER: Final = 16 * 1024
 async def hand_out(
     request: web.Request, parts: AsyncIterator[bytes], settings: PeerApiSettings, way: Way
 ) -> web.StreamResponse:
-    """Answer with `parts`. It ends early where `way` admits no more, or a rate is to be kept.
+    """Answer with `parts`. It ends early where `way` admits no more, or a rate is to be kept: the
+    device is to ask anew, and is then told which of them it is.
 
     Whoever took much soon must take the next piece in time all the same: it was given to nobody
     else.
@@ -45,16 +46,14 @@ async def hand_out(
             await request.writer.drain()
 
     slow = replace(settings, least_rate=Bytes(SLOWEST))
-    return await deliver(request, response, _admitted(parts, response, way), write, slow)
+    return await deliver(request, response, _admitted(parts, way), write, slow)
 
 
-async def _admitted(
-    parts: AsyncIterator[bytes], response: web.StreamResponse, way: Way
-) -> AsyncIterator[bytes]:
+async def _admitted(parts: AsyncIterator[bytes], way: Way) -> AsyncIterator[bytes]:
     async for part in parts:
         payload = max(0, len(part) - NUMBER)
         if way.limited() or not await way.admit(payload):
-            response.force_close()
+            yield encode_number(Word.AGAIN)
             return
         yield part
         way.sent(payload)

@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import aiohttp
+import pytest
 
+from p2pupd.api.outlet import OpenOutlet, Outlet
 from p2pupd.api.peer import listen, peer_app, serve
 from p2pupd.model.ids import Sha256
 from p2pupd.model.setting import Seconds
+from p2pupd.wire.handout import Word, encode_number
 from tests.support import running
 from tests.unit.api.test_peer import DIGEST, HOST, SETTINGS, Device
 
@@ -36,13 +39,29 @@ class Endless:
             self.ended.set()
 
 
+@dataclass
+class Line(OpenOutlet):
+    """An `Outlet` that changes while pieces are sent."""
+
+    paused: bool = False
+    limited: bool = False  # type: ignore[misc]
+
+    def retry_after(self, _: str) -> int | None:
+        return 7 if self.paused else None
+
+    async def admit(self, _digest: str, _amount: int) -> bool:
+        return not self.paused
+
+
 @asynccontextmanager
-async def handing(most: int = 64) -> AsyncIterator[tuple[Endless, str]]:
+async def handing(
+    most: int = 64, outlet: Outlet | None = None
+) -> AsyncIterator[tuple[Endless, str]]:
     """(the seed, where it is asked)."""
     settings = replace(SETTINGS, stall=Seconds(0.2), handouts=most)
     sockets, endless = listen(settings), Endless()
     port = sockets[0].getsockname()[1]
-    app = peer_app(Device(), settings, hand=endless.parts)
+    app = peer_app(Device(), settings, outlet, endless.parts)
     async with running(serve(app, sockets, settings)):
         yield endless, f"http://{HOST}:{port}/peer/v1/artifact/{DIGEST}/handout"
 
@@ -69,3 +88,19 @@ async def test_long_streams_leave_room_for_others() -> None:
             await seed.ended.wait()
         async with session.post(url) as again:
             assert again.status == 200
+
+
+@pytest.mark.parametrize(("change", "status"), [("paused", 503), ("limited", 404)])
+async def test_a_pause_and_a_rate_end_a_stream_in_good_order(change: str, status: int) -> None:
+    """The device asks anew; so it waits for the end of a pause, and leaves a seed with a rate."""
+    line = Line()
+    async with handing(outlet=line) as (seed, url), aiohttp.ClientSession() as session:
+        async with session.post(url) as response:
+            await response.content.readexactly(len(PART))
+            setattr(line, change, True)
+            raw = await response.content.read()
+            assert raw.endswith(encode_number(Word.AGAIN))
+            assert len(raw) % len(PART) == len(encode_number(Word.AGAIN))
+        assert seed.running == 0
+        async with session.post(url) as again:
+            assert again.status == status
