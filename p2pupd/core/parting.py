@@ -49,6 +49,10 @@ class Parting:
         """No seed hands out: it asks them for pieces as it asks everybody."""
         self.open = self.apart = False
 
+    def rest(self, now: float) -> None:
+        """Nothing may come just now: the patience begins anew."""
+        self.since, self.until = now, max(self.until, now + LONGEST)
+
     def progress(self, done: int, now: float) -> None:
         """It has so many bytes `now`. Ends the parting when nothing has come for too long, or the
         rest takes too long."""

@@ -88,7 +88,10 @@ class Receiving:
     def tend(self, transfers: Collection[Transfer], group: asyncio.TaskGroup, now: float) -> None:
         """Begin, go on and end, as the transfers do; call it every now and then."""
         for transfer in transfers:
-            transfer.parting.progress(transfer.state.done, now)
+            if self._torrents.may_move(transfer):
+                transfer.parting.progress(transfer.state.done, now)
+            else:
+                transfer.parting.rest(now)
             if not self._unlimited:
                 transfer.parting.give_up()
         wanting = {each for each in transfers if self._wants(each)}

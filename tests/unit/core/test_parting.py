@@ -56,3 +56,15 @@ def test_without_a_seed_that_hands_out_it_asks_seeds_like_everybody() -> None:
     parting.begin(0)
     parting.give_up()
     assert (parting.open, parting.apart) == (False, False)
+
+
+def test_what_does_not_come_in_a_pause_is_nobodys_fault() -> None:
+    parting = Parting()
+    parting.begin(0)
+    parting.ebb(5)
+    for second in range(5, 500):
+        parting.rest(second)
+    parting.progress(0, 500)
+    assert parting.apart
+    parting.progress(0, 500 + STARVED_AFTER)
+    assert not parting.apart
