@@ -1,23 +1,21 @@
 """The composition root: builds every part from the settings and runs them until told to stop.
 
-The only module that names concrete backends. Nothing here decides anything about releases.
+Only it and assembly.py name concrete backends. Nothing here decides anything about releases.
 """
 
 import asyncio
 import logging
 import os
 import socket
-from collections.abc import Iterable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 
-from p2pupd import BUILD_TIME, __version__
+from p2pupd import __version__
 from p2pupd.api import metrics as metrics_api
 from p2pupd.api import peer as peer_api
 from p2pupd.api.control import control_app, serve_socket
+from p2pupd.assembly import OnDisk, install_part, open_disk, own_loopback, swarm_peers
 from p2pupd.config.load import Config
 from p2pupd.config.reload import Reloader
 from p2pupd.config.schema import Settings
@@ -29,11 +27,11 @@ from p2pupd.discovery.view import View
 from p2pupd.engine.line import Facts, LineCare
 from p2pupd.engine.loop import Engine
 from p2pupd.engine.operations import Operations
-from p2pupd.engine.parts import InstallPart, Parts
+from p2pupd.engine.parts import Parts
 from p2pupd.engine.pausing import PauseFile
 from p2pupd.engine.served import Served
 from p2pupd.engine.tasks import Tasks
-from p2pupd.errors import ConfigError, UpdateError
+from p2pupd.errors import UpdateError
 from p2pupd.feeds.directory import DirectoryFeed
 from p2pupd.feeds.interface import Feed, Offer
 from p2pupd.feeds.medium import read_offer
@@ -45,37 +43,17 @@ from p2pupd.feeds.tuf_http import UplinkFeed
 from p2pupd.feeds.usb import UsbFeed
 from p2pupd.health.runner import HealthRunner, configured_probes
 from p2pupd.host.clock import Clock
-from p2pupd.host.files import hold
 from p2pupd.host.memory import give_back
 from p2pupd.host.power import power_ok, restart
 from p2pupd.host.systemd import ServiceManager
-from p2pupd.install.bootloaders.select import boot_control
-from p2pupd.install.slots import SlotsInstaller
-from p2pupd.journal.sqlite import SqliteJournal
 from p2pupd.model.device import Announcement, Neighbour, Role
-from p2pupd.model.ids import ComponentId, DeviceId, ManifestDigest, Sha256, announced
-from p2pupd.model.setting import NO_PATH
-from p2pupd.store.disk import DiskStore
+from p2pupd.model.ids import DeviceId, ManifestDigest, Sha256, announced
 from p2pupd.swarm.arrivals import Arrivals, Wires
-from p2pupd.swarm.interface import SwarmPeer
 from p2pupd.swarm.over_http import HttpPieces
 from p2pupd.swarm.select import Backed, swarm_backend
-from p2pupd.trust.identity import Identity, load_or_create
-from p2pupd.trust.verifier import Verifier
 from p2pupd.wire.messages import Hello, Notify
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class OnDisk:
-    """What is known before anything runs. `lock` keeps a second daemon out of it."""
-
-    lock: int
-    identity: Identity
-    verifier: Verifier
-    store: DiskStore
-    journal: SqliteJournal
 
 
 class Daemon:
@@ -102,7 +80,7 @@ class Daemon:
             stack.callback(os.close, fixed.lock)
             stack.callback(fixed.journal.close)
             self._client = await stack.enter_async_context(
-                PeerClient(settings.neighbours, _loopback(settings.peer.listen))
+                PeerClient(settings.neighbours, own_loopback(settings.peer.listen))
             )
             self._swarm = self._choose_swarm()
             group = await stack.enter_async_context(asyncio.TaskGroup())
@@ -128,20 +106,12 @@ class Daemon:
 
     def open_disk(self) -> OnDisk:
         """Everything on disk. Blocks; raises ConfigError, HostError or SpaceError."""
-        settings, state = self._settings, self._settings.state_dir
-        store = settings.store.directory
-        return OnDisk(
-            lock=hold(state / "lock"),
-            identity=load_or_create(state / "device.key"),
-            verifier=Verifier(state / "trust", settings.trust, BUILD_TIME),
-            store=DiskStore(state / "store" if store == NO_PATH else store, settings.store),
-            journal=SqliteJournal(state / "journal.sqlite", settings.journal),
-        )
+        return open_disk(self._settings)
 
     def _choose_swarm(self) -> Backed:
         settings, client = self._settings, self._client
         pieces = HttpPieces(client.layer, client.artifact_range, settings.swarm.block_for)
-        stream = RangeClient(settings.neighbours, _loopback(settings.peer.listen)).stream
+        stream = RangeClient(settings.neighbours, own_loopback(settings.peer.listen)).stream
         role = settings.device.role
         return swarm_backend(
             self._fixed.identity.id,
@@ -210,7 +180,7 @@ class Daemon:
             store=fixed.store,
             swarm=self._swarm,
             verifier=fixed.verifier,
-            install=_install_part(settings),
+            install=install_part(settings),
             clock=Clock(settings.clock).read,
             probe=HealthRunner(settings.health, configured_probes(settings.health)).run,
             reboot=partial(restart, device.reboot_command, device.reboot_timeout),
@@ -296,7 +266,7 @@ class Daemon:
         self._meet()
 
     def _meet(self) -> None:
-        self._swarm.set_peers(_swarm_peers(self.view.neighbours()))
+        self._swarm.set_peers(swarm_peers(self.view.neighbours()))
         self.line.poke()
 
     # -- PeerState -------------------------------------------------------------------------------
@@ -360,41 +330,3 @@ class Daemon:
         silent = await self._client.notify(self.view.neighbours(), notify)
         for each in silent:
             self.view.suspect(each)
-
-
-def _install_part(settings: Settings) -> InstallPart | None:
-    install = settings.install
-    if not install.component:
-        return None
-    if not settings.device.hardware:
-        raise ConfigError("device.hardware is empty: name what this device is, as releases do")
-    installer = SlotsInstaller(
-        install.slots(),
-        boot_control(install, settings.state_dir),
-        settings.state_dir / "slots.json",
-        tries=install.tries,
-        dirty_limit=install.dirty_limit,
-    )
-    return InstallPart(
-        ComponentId(install.component), install.installer, installer, line=install.line
-    )
-
-
-def _swarm_peers(neighbours: Iterable[Neighbour]) -> list[SwarmPeer]:
-    """A leech gives nothing by HTTP, so nobody need ask it."""
-    return [
-        SwarmPeer(
-            each.id,
-            each.host,
-            each.bt_port,
-            carries_all=each.role is Role.SEED,
-            api_port=0 if each.role is Role.LEECH else each.port,
-            uplink=each.uplink,
-        )
-        for each in neighbours
-    ]
-
-
-def _loopback(addresses: tuple[str, ...]) -> str | None:
-    """Many daemons on one machine tell each other apart by their loopback addresses."""
-    return addresses[0] if ip_address(addresses[0]).is_loopback else None

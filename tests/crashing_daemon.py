@@ -12,8 +12,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from p2pupd.assembly import OnDisk
 from p2pupd.config.load import load_config
-from p2pupd.daemon import Daemon, OnDisk
+from p2pupd.daemon import Daemon
 from p2pupd.host.systemd import ServiceManager
 from p2pupd.journal.sqlite import SqliteJournal
 from p2pupd.logs import configure_logging

@@ -14,7 +14,6 @@ from p2pupd.model.deployment import Phase
 from p2pupd.model.device import ByteCounts, Role
 from p2pupd.model.ids import ComponentId, DeviceId, Realm
 
-
 GRACE: Final = 60.0
 """Seconds that a record may be late on top of two beats."""
 
