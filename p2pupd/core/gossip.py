@@ -6,7 +6,7 @@ order, or how often.
 
 from dataclasses import replace
 
-from p2pupd.model.fleet import Seen, View
+from p2pupd.model.fleet import Seen, StatusRecord, View
 
 
 def newer(one: Seen, other: Seen) -> Seen:
@@ -15,7 +15,13 @@ def newer(one: Seen, other: Seen) -> Seen:
     Of one saying that came twice, the earlier hearing counts: it was not said later.
     """
     last = max(one, other, key=lambda each: (each.stamp, each.raw, -each.heard, each.standing))
-    return replace(last, first=min(one.first, other.first), direct=one.direct or other.direct)
+    return replace(
+        last,
+        first=min(one.first, other.first),
+        direct=one.direct or other.direct,
+        alive=max(one.alive, other.alive),
+        lost=max(one.lost, other.lost),
+    )
 
 
 def merge(mine: View, theirs: View) -> View:
@@ -25,3 +31,8 @@ def merge(mine: View, theirs: View) -> View:
         held = entries.get(device)
         entries[device] = seen if held is None else newer(held, seen)
     return View(entries)
+
+
+def is_news(before: StatusRecord, after: StatusRecord) -> bool:
+    """Whether the later record says more than that its device lives."""
+    return (after.epoch, after.news) > (before.epoch, before.news)

@@ -17,6 +17,9 @@ from p2pupd.model.ids import ComponentId, DeviceId, Realm
 GRACE: Final = 60.0
 """Seconds that a record may be late on top of two beats."""
 
+HOLD_CHARS: Final = 16
+"""Hex digits of a SHA-256 by which a record names an artifact."""
+
 
 class Stamp(NamedTuple):
     """Which of two sayings of one signer is newer: the greater one. Nothing else orders them.
@@ -33,7 +36,10 @@ class Stamp(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """How one deployment ended: `phase` is one of the ends, `reason` the slug of a failure."""
+    """How one deployment ended: `phase` is one of the ends, `reason` the slug of a failure.
+
+    `resumed` is the sequence of the newest signed resume that held when it began to install.
+    """
 
     component: ComponentId
     version: str
@@ -42,6 +48,16 @@ class Update:
     at: int
     reason: str = ""
     detail: str = ""
+    resumed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """A release that a device holds for halted; the resume of that sequence did not lift it."""
+
+    component: ComponentId
+    release: int
+    resumed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +74,7 @@ class DeploymentState:
     """The deployment that is under way: what, where it stands, and since when.
 
     `done` of `length` are the bytes of the phase, both 0 where it has none. `reason` is the slug of
-    what holds it back.
+    what holds it back. `ticket` is its place among those that would install at once, 0 without one.
     """
 
     component: ComponentId
@@ -69,6 +85,7 @@ class DeploymentState:
     done: int = 0
     length: int = 0
     reason: str = ""
+    ticket: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +100,11 @@ class Link:
 class StatusRecord:
     """A device's word about itself.
 
-    `at` is its own clock; it orders nothing. `beat` is the longest it will keep silent, in seconds:
-    who hears nothing for much longer may take it for lost. `history` are the newest ended
+    `at` is its own clock; it orders nothing. `news` is the sequence of the record in which
+    something changed last: what came after it only says that the device lives. `beat` is the
+    longest it will keep silent, in seconds. `history` are the newest ended
     deployments, newest first, and the first of it the last result. `holds` names the artifacts
-    that it has complete and checked, each by the first 16 hex digits of its SHA-256.
+    that it has complete and checked, each by its first HOLD_CHARS.
     """
 
     device: DeviceId
@@ -94,6 +112,7 @@ class StatusRecord:
     site: str
     epoch: int
     sequence: int
+    news: int
     at: int
     beat: int
     role: Role
@@ -107,6 +126,7 @@ class StatusRecord:
     deployment: DeploymentState | None = None
     history: tuple[Update, ...] = ()
     holds: tuple[str, ...] = ()
+    halts: tuple[Halt, ...] = ()
     counts: ByteCounts = field(default_factory=ByteCounts)
     store_free: int = 0
 
@@ -134,7 +154,8 @@ class Seen:
 
     `raw` is its envelope as signed. `heard` is when it was first said here or, if it came by
     others, how long ago they say it was; `first` when this device was first heard of. `direct`: it
-    has been a neighbour of ours.
+    has been a neighbour of ours; then `alive` is when it last answered us, and `lost` when it no
+    longer did.
     """
 
     record: StatusRecord
@@ -143,11 +164,21 @@ class Seen:
     heard: float
     first: float
     direct: bool = False
+    alive: float = 0.0
+    lost: float = 0.0
     standing: Standing = Standing.FIRST_USE
 
+    @property
+    def last_sign(self) -> float:
+        """When it last showed that it lives, as far as is known here."""
+        return max(self.heard, self.alive)
+
     def silent(self, now: float) -> bool:
-        """Whether it has missed more than its word allows: twice its beat, and a minute."""
-        return now - self.heard > 2 * self.record.beat + GRACE
+        """Whether it answers no more, or has missed two beats and a minute."""
+        if self.standing is Standing.OWN:
+            return False
+        overdue = now - self.last_sign > 2 * self.record.beat + GRACE
+        return overdue or self.lost > self.last_sign
 
 
 @dataclass(frozen=True, slots=True)
