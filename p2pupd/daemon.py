@@ -24,9 +24,13 @@ from p2pupd.discovery.interfaces import InterfaceWatcher
 from p2pupd.discovery.mdns import MdnsDiscovery
 from p2pupd.discovery.static import StaticPeers
 from p2pupd.discovery.view import View
+from p2pupd.engine.accounting import Accounts
+from p2pupd.engine.copies_watch import CopiesWatch
+from p2pupd.engine.fleet import Fleet
 from p2pupd.engine.line import Facts, LineCare
 from p2pupd.engine.loop import Engine
 from p2pupd.engine.operations import Operations
+from p2pupd.engine.own_record import Describer
 from p2pupd.engine.parts import Parts
 from p2pupd.engine.pausing import PauseFile
 from p2pupd.engine.served import Served
@@ -46,8 +50,10 @@ from p2pupd.host.clock import Clock
 from p2pupd.host.memory import give_back
 from p2pupd.host.power import power_ok, restart
 from p2pupd.host.systemd import ServiceManager
-from p2pupd.model.device import Announcement, Neighbour, Role
+from p2pupd.model.device import Announcement, ByteCounts, Neighbour, Role
+from p2pupd.model.fleet import Link
 from p2pupd.model.ids import DeviceId, ManifestDigest, Sha256, announced
+from p2pupd.model.release import Artifact
 from p2pupd.swarm.arrivals import Arrivals, Wires
 from p2pupd.swarm.over_http import HttpPieces
 from p2pupd.swarm.select import Backed, swarm_backend
@@ -89,6 +95,7 @@ class Daemon:
             self._tasks.supervise("swarm", self._swarm.run)
             await self._swarm.listening()
             self._build()
+            await asyncio.to_thread(self.fleet.load)
             await self.line.start()
             self._start(sockets)
             await self.engine.ready.wait()
@@ -136,16 +143,25 @@ class Daemon:
             settings.discovery,
             fixed.identity.id,
             fixed.verifier.realm,
-            ask_hello=self._client.hello,
+            ask_hello=self._ask_hello,
             interfaces=watcher,
             listener=self,
         )
         self._watcher = watcher
+        self.fleet = Fleet(
+            settings.fleet,
+            fixed.identity,
+            fixed.verifier.realm,
+            fixed.journal,
+            clock=Clock(settings.clock).read,
+            neighbours=self.view.neighbours,
+            call=self._client.sync,
+        )
         if settings.discovery.mdns:
             mdns = MdnsDiscovery(settings.discovery, self._announcement(), watcher)
             self._discoveries.append(mdns)
         if settings.discovery.peers:
-            self._discoveries.append(StaticPeers(settings.discovery, self._client.hello))
+            self._discoveries.append(StaticPeers(settings.discovery, self._ask_hello))
         self.feed = NeighbourFeed(
             settings.neighbours,
             self._client.bundle,
@@ -189,9 +205,11 @@ class Daemon:
             leech_cache=settings.store.leech_cache,
             uplinks=lambda: frozenset(each.id for each in self.view.neighbours() if each.uplink),
             moves=self._moves,
+            view=lambda: self.fleet.view,
+            changed=self.fleet.poke,
         )
 
-    def _operations(self) -> Operations:
+    def _operations(self, accounts: Accounts) -> Operations:
         settings = self._settings
         return Operations(
             self.engine,
@@ -204,15 +222,33 @@ class Daemon:
             uplink=self.uplink.state,
             line=self.line,
             reload=self.reloader.reload,
-            handed_out=self._served.handed_out,
+            accounts=accounts,
+            fleet=self.fleet,
         )
+
+    def _describer(self, accounts: Accounts) -> Describer:
+        settings = self._settings
+        return Describer(
+            self.engine,
+            self.engine.parts,
+            settings.device,
+            settings.fleet,
+            accounts,
+            links=lambda: [Link(each.interface, each.address) for each in self._watcher.used],
+            port=lambda: self._port,
+            beat=self.fleet.beat,
+        )
+
+    def _counts(self, artifact: Artifact) -> ByteCounts:
+        return self.engine.content.counts(artifact)
 
     def _moves(self, root: str) -> bool:
         return self.line.allowance.moves(root)
 
     def _start(self, sockets: list[socket.socket]) -> None:
         settings, tasks = self._settings, self._tasks
-        operations = self._operations()
+        accounts = Accounts(self._counts, self._served.handed_out)
+        operations = self._operations(accounts)
         metrics = metrics_api.listen(settings.metrics)
         if metrics is not None:
             tasks.supervise("metrics", partial(metrics_api.serve, operations.metrics, *metrics))
@@ -223,6 +259,8 @@ class Daemon:
         tasks.supervise(
             "control-api", partial(serve_socket, control, self._socket, settings.control.mode)
         )
+        watch = CopiesWatch(self.engine, self.fleet)
+        tasks.start("fleet", self.fleet.run(self._describer(accounts).content, watch.look))
         tasks.supervise("line", self.line.run)
         tasks.supervise("reload", self.reloader.run)
         tasks.supervise("interfaces", self._watcher.run)
@@ -258,11 +296,14 @@ class Daemon:
     def neighbour_seen(self, neighbour: Neighbour) -> None:
         """An admitted neighbour appeared or changed."""
         self.feed.neighbour_seen(neighbour)
+        self.fleet.met(neighbour.id)
         self._meet()
 
     def neighbour_lost(self, neighbour: DeviceId, source: str) -> None:
-        """It is gone."""
+        """It is gone; one that is let go because there are enough others may well live."""
         self.feed.neighbour_lost(neighbour, source)
+        if len(self.view.neighbours()) < self._settings.discovery.neighbours:
+            self.fleet.lost(neighbour)
         self._meet()
 
     def _meet(self) -> None:
@@ -282,6 +323,7 @@ class Daemon:
             bt_port=self._swarm.listen_port,
             version=__version__,
             uplink=self.uplink.available,
+            view=self.fleet.sync.digest.hex(),
         )
 
     def bundle(self) -> tuple[ManifestDigest, bytes] | None:
@@ -297,9 +339,17 @@ class Daemon:
     def sent(self, sha256: Sha256, amount: int) -> None:
         self._served.sent(sha256, amount)
 
+    async def sync(self, raw: bytes) -> bytes:
+        return await self.fleet.sync.answer(raw)
+
     def notified(self, notify: Notify, address: str) -> None:
         """A neighbour's manifest changed, or whether it has an uplink."""
         self.view.told(notify.id, notify.manifest, address, notify.port, uplink=notify.uplink)
+
+    async def _ask_hello(self, host: str, port: int) -> Hello:
+        hello = await self._client.hello(host, port)
+        self.fleet.answered(hello.id, hello.view)
+        return hello
 
     # -- ourselves -------------------------------------------------------------------------------
 

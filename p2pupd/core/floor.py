@@ -2,7 +2,8 @@
 
 Made-up devices cost a signature each, so a view that grew without limit could be filled by anybody.
 When it is full, a stranger is turned away: who has long been known stays. Only a device that is our
-own neighbour still comes in, and the stranger that was heard of last goes for it.
+own neighbour still comes in. Of all that are no neighbours of ours (any more), the one that was
+heard of last goes for it.
 """
 
 from dataclasses import replace
@@ -42,6 +43,7 @@ class Floor:
         self._index = index
         self._entries: dict[DeviceId, Seen] = {}
         self._keys: dict[bytes, DeviceId] = {}
+        self._touched: set[DeviceId] = set()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -74,7 +76,8 @@ class Floor:
             self._keep(device, seen)
             return Taken.NEWS
         merged = newer(held, seen)
-        self._keep(device, merged)
+        if merged != held:
+            self._keep(device, merged)
         if seen.stamp == held.stamp and seen.raw == held.raw:
             return Taken.KNOWN
         if merged.raw == held.raw:
@@ -93,11 +96,16 @@ class Floor:
         if held is not None:
             self._entries[device] = replace(held, lost=now)
 
+    def touched(self) -> frozenset[DeviceId]:
+        """Whose saying has changed, or is held no more, since this was asked last."""
+        found, self._touched = frozenset(self._touched), set()
+        return found
+
     def _make_room(self, seen: Seen) -> bool:
         strangers = [
             each
             for each in self._entries.values()
-            if not each.direct and each.standing is not Standing.OWN
+            if each.standing is not Standing.OWN and not (each.direct and each.lost <= each.alive)
         ]
         if not strangers or not (seen.direct or seen.standing is Standing.OWN):
             return False
@@ -107,12 +115,14 @@ class Floor:
 
     def _keep(self, device: DeviceId, seen: Seen) -> None:
         name = name_of(device)
+        self._touched.add(device)
         self._entries[device] = seen
         self._keys[name] = device
         self._index.put(name, stamp_bytes(seen.stamp), _news_bytes(seen.record))
 
     def _forget(self, device: DeviceId) -> None:
         name = name_of(device)
+        self._touched.add(device)
         del self._entries[device], self._keys[name]
         self._index.drop(name)
 

@@ -31,7 +31,7 @@ class Parts:
     `announce` tells the neighbours, without blocking, that the manifest is now this one.
     `leech_cache`: bytes that a leech keeps in its store when nothing is on its way. `uplinks` are
     the neighbours that have an uplink; `moves` whether payload of that pieces root may move; `view`
-    what this device has heard of the floor."""
+    what this device has heard of the floor. `changed` is called after every line of history."""
 
     device: DeviceId
     journal: Journal
@@ -48,3 +48,4 @@ class Parts:
     uplinks: Callable[[], frozenset[DeviceId]] = frozenset
     moves: Callable[[str], bool] = lambda _: True
     view: Callable[[], View] = View
+    changed: Callable[[], None] = lambda: None
