@@ -138,16 +138,15 @@ class Daemon:
             known=fixed.verifier.current_bundle,
             on_change=lambda: self._announce(self._current()),
         )
-        watcher = InterfaceWatcher(settings.discovery)
+        self._watcher = InterfaceWatcher(settings.discovery)
         self.view = View(
             settings.discovery,
             fixed.identity.id,
             fixed.verifier.realm,
             ask_hello=self._ask_hello,
-            interfaces=watcher,
+            interfaces=self._watcher,
             listener=self,
         )
-        self._watcher = watcher
         self.fleet = Fleet(
             settings.fleet,
             fixed.identity,
@@ -158,7 +157,7 @@ class Daemon:
             call=self._client.sync,
         )
         if settings.discovery.mdns:
-            mdns = MdnsDiscovery(settings.discovery, self._announcement(), watcher)
+            mdns = MdnsDiscovery(settings.discovery, self._announcement(), self._watcher)
             self._discoveries.append(mdns)
         if settings.discovery.peers:
             self._discoveries.append(StaticPeers(settings.discovery, self._ask_hello))

@@ -69,6 +69,9 @@ class Shelf:
     def sent(self, sha256: Sha256, amount: int) -> None:
         self.gave[sha256] += amount
 
+    async def sync(self, raw: bytes) -> bytes:
+        raise AssertionError("a shelf has no view of the floor")
+
     def notified(self, notify: Notify, address: str) -> None:
         raise AssertionError("nobody notifies a shelf")
 

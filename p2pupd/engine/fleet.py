@@ -50,10 +50,8 @@ class Fleet:
         call: Call,
     ) -> None:
         """Call `load` before it is used."""
-        self._settings = settings
-        self._journal = journal
-        self._clock = clock
-        self._neighbours = neighbours
+        self._settings, self._journal = settings, journal
+        self._clock, self._neighbours = clock, neighbours
         self._index = Index()
         self._floor = Floor(settings.devices, self._index)
         self._me = identity.id
@@ -78,9 +76,8 @@ class Fleet:
         )
         self.sync.add(self._shelf)
         self._telling = Telling(self._word, self._shelf, self.sync, self._said)
-        self._news = asyncio.Event()
+        self._news, self._unkept = asyncio.Event(), asyncio.Event()
         self._foreign = False
-        self._unkept = asyncio.Event()
 
     def load(self) -> None:
         """Take back what was known before the start. Blocks: disk, and a signature a device."""

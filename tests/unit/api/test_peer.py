@@ -17,7 +17,7 @@ import pytest
 from p2pupd.api.limits import Gate
 from p2pupd.api.peer import listen, peer_app, serve
 from p2pupd.api.settings import PeerApiSettings
-from p2pupd.errors import HostError
+from p2pupd.errors import HostError, ProtocolError
 from p2pupd.model.device import Role
 from p2pupd.model.ids import DeviceId, ManifestDigest, Realm, Sha256
 from p2pupd.model.setting import Bytes, Seconds
@@ -59,6 +59,11 @@ class Device:
         return path.read_bytes() if path else None
 
     def sent(self, sha256: Sha256, amount: int) -> None: ...
+
+    async def sync(self, raw: bytes) -> bytes:
+        if raw == b"lies":
+            raise ProtocolError("not a question")
+        return raw[::-1]
 
     def notified(self, notify: Notify, address: str) -> None:
         self.heard.append((notify, address))
@@ -185,7 +190,7 @@ async def test_a_notification_that_is_none_is_refused(caller: Caller, body: byte
     assert caller.device.heard == []
 
 
-@pytest.mark.parametrize("path", ["", "hello/x", "artifact/abc", f"artifact/{'0' * 64}", "sync"])
+@pytest.mark.parametrize("path", ["", "hello/x", "artifact/abc", f"artifact/{'0' * 64}", "sink"])
 async def test_what_is_unknown_is_not_found(caller: Caller, path: str) -> None:
     assert (await caller.get(path)).status == 404
 
