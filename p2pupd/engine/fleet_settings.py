@@ -49,7 +49,7 @@ class FleetSettings:
         check=within(2, MOST_DEVICES),
     )
     beat: Seconds = setting(
-        Seconds(600.0),
+        Seconds(300.0),
         "A device says that it lives this often when nothing changes. On a floor of more than "
         "32 devices, the more rarely the more there are",
         check=within(1, LONGEST_BEAT),
