@@ -49,13 +49,13 @@ class FleetSettings:
         check=within(2, MOST_DEVICES),
     )
     beat: Seconds = setting(
-        Seconds(300.0),
+        Seconds(600.0),
         "A device says that it lives this often when nothing changes. On a floor of more than "
         "32 devices, the more rarely the more there are",
         check=within(1, LONGEST_BEAT),
     )
     interval: Seconds = setting(
-        Seconds(60.0), "How often views are compared with a neighbour at rest", check=at_least(0.1)
+        Seconds(90.0), "How often views are compared with a neighbour at rest", check=at_least(0.1)
     )
     pace: Seconds = setting(
         Seconds(1.0), "News that follow other news wait so long, and go together", check=at_least(0)
