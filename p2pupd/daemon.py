@@ -34,6 +34,7 @@ from p2pupd.engine.own_record import Describer
 from p2pupd.engine.parts import Parts
 from p2pupd.engine.pausing import PauseFile
 from p2pupd.engine.served import Served
+from p2pupd.engine.taking_home import TakingHome
 from p2pupd.engine.tasks import Tasks
 from p2pupd.errors import UpdateError
 from p2pupd.feeds.directory import DirectoryFeed
@@ -42,6 +43,7 @@ from p2pupd.feeds.medium import read_offer
 from p2pupd.feeds.neighbours import NeighbourFeed
 from p2pupd.feeds.peer_client import PeerClient
 from p2pupd.feeds.range_client import RangeClient
+from p2pupd.feeds.results import write_results
 from p2pupd.feeds.stick import export_to
 from p2pupd.feeds.tuf_http import UplinkFeed
 from p2pupd.feeds.usb import UsbFeed
@@ -167,6 +169,12 @@ class Daemon:
             self._current,
             suspect=self.view.suspect,
         )
+        self.taking_home = TakingHome(
+            lambda path, raw: write_results(path, fixed.verifier.realm, fixed.identity.id, raw),
+            lambda: self.fleet.view,
+            self.fleet.now,
+            settings.media.results,
+        )
         self.engine = Engine(self._parts(), settings.device)
         self._build_line()
 
@@ -258,7 +266,8 @@ class Daemon:
         tasks.supervise(
             "control-api", partial(serve_socket, control, self._socket, settings.control.mode)
         )
-        watch = CopiesWatch(self.engine, self.fleet)
+        watch = CopiesWatch(self.engine, self.fleet, self.taking_home.news)
+        tasks.start("results", self.taking_home.run())
         tasks.start("fleet", self.fleet.run(self._describer(accounts).content, watch.look))
         tasks.supervise("line", self.line.run)
         tasks.supervise("reload", self.reloader.run)
@@ -280,10 +289,12 @@ class Daemon:
 
     def offer(self, offer: Offer) -> None:
         self.engine.offer(offer)
+        self.taking_home.offered(offer)
 
     def source_gone(self, source: str) -> None:
         """A stick was pulled."""
         self.engine.source_gone(source)
+        self.taking_home.gone(source)
 
     def source_refused(self, source: str, error: Exception) -> None:
         """A stick could not be read safely."""

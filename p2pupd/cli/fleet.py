@@ -28,10 +28,11 @@ def fleet(client_of: Callable[[], ControlClient], as_json: bool, watch: bool) ->
     if as_json:
         print_json(client.get("/v1/fleet"))
         return
-    show(lambda: _page(client.get("/v1/fleet"), time.time()), watch)
+    show(lambda: page(client.get("/v1/fleet"), time.time()), watch)
 
 
-def _page(devices: list[dict[str, Any]], now: float) -> RenderableType:
+def page(devices: list[dict[str, Any]], now: float) -> RenderableType:
+    """The table of all devices, and how many are silent."""
     table = Table("device", "model", "groups", "runs", "deployment", "last result", "heard")
     for each in devices:
         table.add_row(

@@ -1,5 +1,7 @@
 """Tells when the floor holds a release often enough: then the stick may be removed."""
 
+from collections.abc import Callable
+
 from p2pupd.engine.fleet import Fleet
 from p2pupd.engine.loop import Engine
 from p2pupd.model.release import Release
@@ -8,13 +10,16 @@ from p2pupd.model.release import Release
 class CopiesWatch:
     """Looks after every change of the view. What was so at the start is not told again."""
 
-    def __init__(self, engine: Engine, fleet: Fleet) -> None:
+    def __init__(self, engine: Engine, fleet: Fleet, on_change: Callable[[], None]) -> None:
+        """`on_change` is called at every look."""
+        self._on_change = on_change
         self._engine = engine
         self._fleet = fleet
         self._enough: set[Release] | None = None
 
     def look(self, foreign: bool) -> None:
         """The view has changed; `foreign`: by what others say."""
+        self._on_change()
         manifest = self._engine.manifest
         if not self._engine.ready.is_set():
             return

@@ -40,6 +40,14 @@ def verify(
 
     Raises RecordError with reason `malformed`, `other-realm`, `other-site` or `future-dated`.
     """
+    record, stamp = verified(envelope, realm, clock)
+    if record.site != site:
+        raise RecordError(f"{record.device} is of another site", reason="other-site")
+    return record, stamp
+
+
+def verified(envelope: Envelope, realm: Realm, clock: WallClock) -> tuple[StatusRecord, Stamp]:
+    """The same for any site of the realm: what the office reads."""
     if envelope.type != PAYLOAD_TYPE:
         raise RecordError(f"{envelope.type!r} is no status record", reason="malformed")
     device = device_id(envelope.key)
@@ -49,8 +57,6 @@ def verify(
         raise RecordError(f"the record of {device} is malformed: {error}") from error
     if record.realm != realm:
         raise RecordError(f"{device} is of realm {record.realm}", reason="other-realm")
-    if record.site != site:
-        raise RecordError(f"{device} is of another site", reason="other-site")
     if record.at > clock.now + (AHEAD if clock.trusted else AHEAD_UNTRUSTED):
         raise RecordError(f"the record of {device} is dated ahead", reason="future-dated")
     return record, stamp_of(record.epoch, record.sequence, envelope.payload)

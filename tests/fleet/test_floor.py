@@ -14,7 +14,7 @@ from p2pupd.trust.records import sign
 from p2pupd.wire import sync
 from p2pupd.wire.sync import Ask, Item, decode_answer
 from scenarios.lib.accounts import scraped
-from scenarios.lib.fleet import Fleet, Json, all_reach, events, fleet, on, powered, until
+from scenarios.lib.fleet import Fleet, Json, all_reach, events, fleet, on, p2pupd, powered, until
 from scenarios.lib.office import Office
 from tests.saying import NOW, a_status, device
 
@@ -79,6 +79,13 @@ async def test_every_device_shows_what_every_other_runs_and_that_the_stick_may_g
         assert [each for each in await events(seed) if each["event"] == "site.complete"]
         figures = await scraped(seed, "socket")
         assert figures["p2pupd_fleet_devices", "here"] == 1
+
+        async def home() -> bool:
+            shown = await p2pupd("repo", "show", "--results", str(floor.stick))
+            return shown.count("confirmed") == 2
+
+        await until(home, 20, "the stick brings both results home")
+        assert "demo-os 1.1" in await p2pupd("repo", "show", str(floor.stick))
 
 
 def _confirmed(known: Json) -> bool:
