@@ -119,9 +119,14 @@ async def test_a_device_restored_from_an_old_backup_is_heard_again(floor: Fleet)
         known = (await _view(stays)).get(restored.address)
         return known is not None and known["model"] == model
 
+    async def answers() -> bool:
+        return (await _view(stays))[restored.address]["state"] == "now"
+
     async with powered([stays]):
-        async with powered([restored]):
-            await until(lambda: heard("Demo [red]board"), 20, "first record")
+        for _ in range(2):
+            async with powered([restored]):
+                await until(lambda: heard("Demo [red]board"), 20, "first record")
+                await until(lambda: answers(), 20, "the same after a restart")
         for each in restored.directory.glob("journal.sqlite*"):
             each.unlink()
         shutil.rmtree(restored.directory / "store", ignore_errors=True)
