@@ -149,15 +149,7 @@ class Daemon:
             interfaces=self._watcher,
             listener=self,
         )
-        self.fleet = Fleet(
-            settings.fleet,
-            fixed.identity,
-            fixed.verifier.realm,
-            fixed.journal,
-            clock=Clock(settings.clock).read,
-            neighbours=self.view.neighbours,
-            call=self._client.sync,
-        )
+        self._build_fleet()
         if settings.discovery.mdns:
             mdns = MdnsDiscovery(settings.discovery, self._announcement(), self._watcher)
             self._discoveries.append(mdns)
@@ -169,14 +161,26 @@ class Daemon:
             self._current,
             suspect=self.view.suspect,
         )
+        self.engine = Engine(self._parts(), settings.device)
+        self._build_line()
+
+    def _build_fleet(self) -> None:
+        settings, fixed = self._settings, self._fixed
+        self.fleet = Fleet(
+            settings.fleet,
+            fixed.identity,
+            fixed.verifier.realm,
+            fixed.journal,
+            clock=Clock(settings.clock).read,
+            neighbours=self.view.neighbours,
+            call=self._client.sync,
+        )
         self.taking_home = TakingHome(
             lambda path, raw: write_results(path, fixed.verifier.realm, fixed.identity.id, raw),
             lambda: self.fleet.view,
             self.fleet.now,
             settings.media.results,
         )
-        self.engine = Engine(self._parts(), settings.device)
-        self._build_line()
 
     def _build_line(self) -> None:
         settings = self._settings

@@ -126,7 +126,7 @@ async def test_a_device_restored_from_an_old_backup_is_heard_again(floor: Fleet)
         for _ in range(2):
             async with powered([restored]):
                 await until(lambda: heard("Demo [red]board"), 20, "first record")
-                await until(lambda: answers(), 20, "the same after a restart")
+                await until(answers, 20, "the same after a restart")
         for each in restored.directory.glob("journal.sqlite*"):
             each.unlink()
         shutil.rmtree(restored.directory / "store", ignore_errors=True)
