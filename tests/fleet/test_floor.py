@@ -99,7 +99,7 @@ async def test_a_device_that_is_switched_off_shows_as_silent_and_is_not_forgotte
     stays, leaves = (floor.device(name, settings=QUICK) for name in ("stays", "leaves"))
 
     async def silent() -> bool:
-        return (await _view(stays))[leaves.address]["state"] == "silent"
+        return bool((await _view(stays))[leaves.address]["state"] == "silent")
 
     async with powered([stays]):
         async with powered([leaves]):
@@ -117,10 +117,10 @@ async def test_a_device_restored_from_an_old_backup_is_heard_again(floor: Fleet)
 
     async def heard(model: str) -> bool:
         known = (await _view(stays)).get(restored.address)
-        return known is not None and known["model"] == model
+        return known is not None and bool(known["model"] == model)
 
     async def answers() -> bool:
-        return (await _view(stays))[restored.address]["state"] == "now"
+        return bool((await _view(stays))[restored.address]["state"] == "now")
 
     async with powered([stays]):
         for _ in range(2):

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 from p2pupd.core.copies import copies
 from p2pupd.model.device import Role
@@ -20,8 +21,8 @@ def _held(*found: Seen, wanted: int = 2) -> tuple[int, int, bool] | None:
     return (told[0].held, told[0].needed, told[0].enough) if told else None
 
 
-def _device(number: int, holds: bool = True, **changes: object) -> Seen:
-    fields = {"hardware_ids": (HARDWARE,), "holds": HELD if holds else ()} | changes
+def _device(number: int, holds: bool = True, **changes: Any) -> Seen:
+    fields: dict[str, Any] = {"hardware_ids": (HARDWARE,), "holds": HELD if holds else ()} | changes
     return seen(number, **fields)
 
 
