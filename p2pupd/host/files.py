@@ -3,12 +3,15 @@
 import errno
 import fcntl
 import os
+import threading
 from pathlib import Path
 from typing import Final
 
 from p2pupd.errors import FetchError, HostError, SourceGone, SpaceError
 
 PRIVATE: Final = 0o600
+_WRITING: Final = tuple(threading.Lock() for _ in range(32))
+"""Held while a path is replaced, each for all paths with the same hash."""
 NO_SPACE_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 GONE_ERRNOS: Final = frozenset(
     {
@@ -49,8 +52,14 @@ def sync_directory(directory: Path) -> None:
 def write_durably(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Replace `path` by `content`, created with `mode`; fsynced with its directory on return.
 
-    Raises HostError or SpaceError, and leaves what was there.
+    Threads that write the same path take turns. Raises HostError or SpaceError, and leaves what was
+    there.
     """
+    with _WRITING[hash(path) % len(_WRITING)]:
+        _replace(path, content, mode)
+
+
+def _replace(path: Path, content: bytes, mode: int) -> None:
     temporary = path.with_name(f".{path.name}.new")
     try:
         temporary.unlink(missing_ok=True)

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from threading import Event
 from typing import Final
 
 from p2pupd.errors import InstallError
+from p2pupd.host.threads import to_the_end
 from p2pupd.install import slot_file
 from p2pupd.install.image import UNPACKERS
 from p2pupd.install.interface import BootControl, WriteProgress
@@ -82,7 +83,7 @@ class SlotsInstaller:
             stop=stop,
         )
         running = self._slots[facts.booted]
-        await _in_thread(lambda: self._write(spare, running, release, content, job), stop)
+        await to_the_end(lambda: self._write(spare, running, release, content, job), stop.set)
         await asyncio.to_thread(self._ledger.remember, spare, release.image)
         log.info("slot.written slot=%s bytes=%d", spare, release.image.length)
         return spare
@@ -128,19 +129,3 @@ class SlotsInstaller:
             )
         await self._boot.disarm(keep=to_slot)
         log.info("slot.rolled_back to=%s", to_slot)
-
-
-async def _in_thread(work: Callable[[], None], stop: Event) -> None:
-    """Run in a thread. When cancelled, set `stop` and wait until the thread has ended."""
-    done = asyncio.get_running_loop().run_in_executor(None, work)
-    try:
-        await asyncio.shield(done)
-    except asyncio.CancelledError:
-        stop.set()
-        while not done.done():
-            try:
-                await asyncio.wait([done])
-            except asyncio.CancelledError:
-                continue
-        done.exception()
-        raise

@@ -7,6 +7,7 @@ root, and lives in one directory at a time.
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ import libtorrent as lt
 from p2pupd.core.allowance import Allowance
 from p2pupd.core.piece_layer import PieceLayer
 from p2pupd.errors import FetchError, UpdateError
+from p2pupd.host.threads import to_the_end
 from p2pupd.model.device import ByteCounts
 from p2pupd.model.release import Artifact
 from p2pupd.swarm import ledger, limiting, resume
@@ -217,8 +219,9 @@ class Torrents:
     async def _write(transfer: Transfer, content: bytes) -> None:
         artifact, directory = transfer.artifact, transfer.directory
         if transfer.tracked:
-            await asyncio.to_thread(ledger.write, transfer.ledger.marks, artifact, directory)
-        await asyncio.to_thread(resume.save, content, artifact, directory)
+            marks = transfer.ledger.marks
+            await to_the_end(partial(ledger.write, marks, artifact, directory))
+        await to_the_end(partial(resume.save, content, artifact, directory))
 
     @staticmethod
     async def _expect(transfer: Transfer, piece: int, source: Injected) -> None:
@@ -231,7 +234,7 @@ class Torrents:
             transfer.ledger.expect(piece, source, held.here)
             if transfer.tracked:
                 marks = transfer.ledger.marks
-                await asyncio.to_thread(ledger.write_if_possible, marks, artifact, directory)
+                await to_the_end(partial(ledger.write_if_possible, marks, artifact, directory))
 
     async def inject(
         self, transfer: Transfer, piece: int, content: bytes, source: Injected

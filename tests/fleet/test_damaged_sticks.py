@@ -83,8 +83,8 @@ async def test_a_good_stick_is_taken_at_once_after_a_damaged_one(
         assert [each["reason"] for each in status["transfers"]] == ["wrong-content"]
         good = stick(office, tmp_path / "good", layer=second, good=True)
         assert "carries" in await asyncio.wait_for(on(device, "import", good), 10)
-        assert (await device.received()) == {"lan": 0, "usb": SIZE}
         await is_whole(device)
+        assert (await device.received()) == {"lan": 0, "usb": SIZE}
 
 
 @pytest.mark.parametrize("backend", ["libtorrent", "http"])

@@ -2,6 +2,8 @@
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,15 @@ def test_a_written_file_is_there_with_its_mode_and_nothing_beside_it(tmp_path: P
 def test_a_torn_predecessor_is_replaced(tmp_path: Path) -> None:
     (tmp_path / ".key.new").write_bytes(b"torn")
     write_durably(tmp_path / "key", b"whole")
+    assert os.listdir(tmp_path) == ["key"]
+
+
+def test_threads_that_write_the_same_file_do_not_harm_each_other(tmp_path: Path) -> None:
+    contents = [bytes([number]) * 100_000 for number in range(8)]
+    with ThreadPoolExecutor(len(contents)) as pool:
+        for _ in range(10):
+            list(pool.map(partial(write_durably, tmp_path / "key"), contents))
+    assert (tmp_path / "key").read_bytes() in contents
     assert os.listdir(tmp_path) == ["key"]
 
 
