@@ -24,13 +24,18 @@ from p2pupd.discovery.interfaces import InterfaceWatcher
 from p2pupd.discovery.mdns import MdnsDiscovery
 from p2pupd.discovery.static import StaticPeers
 from p2pupd.discovery.view import View
+from p2pupd.engine.accounting import Accounts
+from p2pupd.engine.copies_watch import CopiesWatch
+from p2pupd.engine.fleet import Fleet
 from p2pupd.engine.handing import Handing
 from p2pupd.engine.line import Facts, LineCare
 from p2pupd.engine.loop import Engine
 from p2pupd.engine.operations import Operations
+from p2pupd.engine.own_record import Describer
 from p2pupd.engine.parts import Parts
 from p2pupd.engine.pausing import PauseFile
 from p2pupd.engine.served import Served
+from p2pupd.engine.taking_home import TakingHome
 from p2pupd.engine.tasks import Tasks
 from p2pupd.errors import UpdateError
 from p2pupd.feeds.directory import DirectoryFeed
@@ -39,6 +44,7 @@ from p2pupd.feeds.medium import read_offer
 from p2pupd.feeds.neighbours import NeighbourFeed
 from p2pupd.feeds.peer_client import PeerClient
 from p2pupd.feeds.range_client import RangeClient
+from p2pupd.feeds.results import write_results
 from p2pupd.feeds.stick import export_to
 from p2pupd.feeds.tuf_http import UplinkFeed
 from p2pupd.feeds.usb import UsbFeed
@@ -47,8 +53,10 @@ from p2pupd.host.clock import Clock
 from p2pupd.host.memory import give_back
 from p2pupd.host.power import power_ok, restart
 from p2pupd.host.systemd import ServiceManager
-from p2pupd.model.device import Announcement, Neighbour, Role
+from p2pupd.model.device import Announcement, ByteCounts, Neighbour, Role
+from p2pupd.model.fleet import Link
 from p2pupd.model.ids import DeviceId, ManifestDigest, Sha256, announced
+from p2pupd.model.release import Artifact
 from p2pupd.swarm.arrivals import Arrivals, Wires
 from p2pupd.swarm.over_http import HttpPieces
 from p2pupd.swarm.select import Backed, swarm_backend
@@ -92,6 +100,7 @@ class Daemon:
             self._tasks.supervise("swarm", self._swarm.run)
             await self._swarm.listening()
             self._build()
+            await asyncio.to_thread(self.fleet.load)
             await self.line.start()
             self._start(sockets)
             await self.engine.ready.wait()
@@ -134,21 +143,21 @@ class Daemon:
             known=fixed.verifier.current_bundle,
             on_change=lambda: self._announce(self._current()),
         )
-        watcher = InterfaceWatcher(settings.discovery)
+        self._watcher = InterfaceWatcher(settings.discovery)
         self.view = View(
             settings.discovery,
             fixed.identity.id,
             fixed.verifier.realm,
-            ask_hello=self._client.hello,
-            interfaces=watcher,
+            ask_hello=self._ask_hello,
+            interfaces=self._watcher,
             listener=self,
         )
-        self._watcher = watcher
+        self._build_fleet()
         if settings.discovery.mdns:
-            mdns = MdnsDiscovery(settings.discovery, self._announcement(), watcher)
+            mdns = MdnsDiscovery(settings.discovery, self._announcement(), self._watcher)
             self._discoveries.append(mdns)
         if settings.discovery.peers:
-            self._discoveries.append(StaticPeers(settings.discovery, self._client.hello))
+            self._discoveries.append(StaticPeers(settings.discovery, self._ask_hello))
         self.feed = NeighbourFeed(
             settings.neighbours,
             self._client.bundle,
@@ -157,6 +166,24 @@ class Daemon:
         )
         self.engine = Engine(self._parts(), settings.device)
         self._build_line()
+
+    def _build_fleet(self) -> None:
+        settings, fixed = self._settings, self._fixed
+        self.fleet = Fleet(
+            settings.fleet,
+            fixed.identity,
+            fixed.verifier.realm,
+            fixed.journal,
+            clock=Clock(settings.clock).read,
+            neighbours=self.view.neighbours,
+            call=self._client.sync,
+        )
+        self.taking_home = TakingHome(
+            lambda path, raw: write_results(path, fixed.verifier.realm, fixed.identity.id, raw),
+            lambda: self.fleet.view,
+            self.fleet.now,
+            settings.media.results,
+        )
 
     def _build_line(self) -> None:
         settings = self._settings
@@ -192,9 +219,11 @@ class Daemon:
             leech_cache=settings.store.leech_cache,
             uplinks=lambda: frozenset(each.id for each in self.view.neighbours() if each.uplink),
             moves=self._moves,
+            view=lambda: self.fleet.view,
+            changed=self.fleet.poke,
         )
 
-    def _operations(self) -> Operations:
+    def _operations(self, accounts: Accounts) -> Operations:
         settings = self._settings
         return Operations(
             self.engine,
@@ -207,15 +236,33 @@ class Daemon:
             uplink=self.uplink.state,
             line=self.line,
             reload=self.reloader.reload,
-            handed_out=self._served.handed_out,
+            accounts=accounts,
+            fleet=self.fleet,
         )
+
+    def _describer(self, accounts: Accounts) -> Describer:
+        settings = self._settings
+        return Describer(
+            self.engine,
+            self.engine.parts,
+            settings.device,
+            settings.fleet,
+            accounts,
+            links=lambda: [Link(each.interface, each.address) for each in self._watcher.used],
+            port=lambda: self._port,
+            beat=self.fleet.beat,
+        )
+
+    def _counts(self, artifact: Artifact) -> ByteCounts:
+        return self.engine.content.counts(artifact)
 
     def _moves(self, root: str) -> bool:
         return self.line.allowance.moves(root)
 
     def _start(self, sockets: list[socket.socket]) -> None:
         settings, tasks = self._settings, self._tasks
-        operations = self._operations()
+        accounts = Accounts(self._counts, self._served.handed_out)
+        operations = self._operations(accounts)
         metrics = metrics_api.listen(settings.metrics)
         if metrics is not None:
             tasks.supervise("metrics", partial(metrics_api.serve, operations.metrics, *metrics))
@@ -226,6 +273,9 @@ class Daemon:
         tasks.supervise(
             "control-api", partial(serve_socket, control, self._socket, settings.control.mode)
         )
+        watch = CopiesWatch(self.engine, self.fleet, self.taking_home.news)
+        tasks.start("results", self.taking_home.run())
+        tasks.start("fleet", self.fleet.run(self._describer(accounts).content, watch.look))
         tasks.supervise("line", self.line.run)
         tasks.supervise("reload", self.reloader.run)
         tasks.supervise("interfaces", self._watcher.run)
@@ -246,10 +296,12 @@ class Daemon:
 
     def offer(self, offer: Offer) -> None:
         self.engine.offer(offer)
+        self.taking_home.offered(offer)
 
     def source_gone(self, source: str) -> None:
         """A stick was pulled."""
         self.engine.source_gone(source)
+        self.taking_home.gone(source)
 
     def source_refused(self, source: str, error: Exception) -> None:
         """A stick could not be read safely."""
@@ -261,11 +313,14 @@ class Daemon:
     def neighbour_seen(self, neighbour: Neighbour) -> None:
         """An admitted neighbour appeared or changed."""
         self.feed.neighbour_seen(neighbour)
+        self.fleet.met(neighbour.id)
         self._meet()
 
     def neighbour_lost(self, neighbour: DeviceId, source: str) -> None:
-        """It is gone."""
+        """It is gone; one that is let go because there are enough others may well live."""
         self.feed.neighbour_lost(neighbour, source)
+        if len(self.view.neighbours()) < self._settings.discovery.neighbours:
+            self.fleet.lost(neighbour)
         self._meet()
 
     def _meet(self) -> None:
@@ -285,6 +340,7 @@ class Daemon:
             bt_port=self._swarm.listen_port,
             version=__version__,
             uplink=self.uplink.available,
+            view=self.fleet.sync.digest.hex(),
         )
 
     def bundle(self) -> tuple[ManifestDigest, bytes] | None:
@@ -300,9 +356,17 @@ class Daemon:
     def sent(self, sha256: Sha256, amount: int) -> None:
         self._served.sent(sha256, amount)
 
+    async def sync(self, raw: bytes) -> bytes:
+        return await self.fleet.sync.answer(raw)
+
     def notified(self, notify: Notify, address: str) -> None:
         """A neighbour's manifest changed, or whether it has an uplink."""
         self.view.told(notify.id, notify.manifest, address, notify.port, uplink=notify.uplink)
+
+    async def _ask_hello(self, host: str, port: int) -> Hello:
+        hello = await self._client.hello(host, port)
+        self.fleet.answered(hello.id, hello.view)
+        return hello
 
     # -- ourselves -------------------------------------------------------------------------------
 

@@ -1,10 +1,11 @@
 """The control API: HTTP over a Unix socket, JSON bodies, for the command line of this machine.
 
-`GET /v1/status` · `GET /v1/peers` · `GET /v1/history` · `GET /metrics` · `POST /v1/check` ·
-`POST /v1/approve` · `POST /v1/rollback` · `POST /v1/pause` · `POST /v1/resume` ·
-`POST /v1/reload` · `POST /v1/import` · `POST /v1/export`. The last two answer with JSON lines:
-`{"progress": ...}` or `{}` while it works, then one `{"result": ...}` or `{"error": ...}`. An error
-body is `{"error": {"code", "reason", "message"}}` with the exit code of the command line.
+`GET /v1/status` · `GET /v1/peers` · `GET /v1/fleet` · `GET /v1/history` · `GET /metrics` ·
+`POST /v1/check` · `POST /v1/approve` · `POST /v1/rollback` · `POST /v1/pause` ·
+`POST /v1/resume` · `POST /v1/reload` · `POST /v1/import` · `POST /v1/export`. The last two
+answer with JSON lines: `{"progress": ...}` or `{}` while it works, then one `{"result": ...}` or
+`{"error": ...}`. An error body is `{"error": {"code", "reason", "message"}}` with the exit code of
+the command line.
 
 Who may call is decided by the socket's mode (0660) and its group.
 """
@@ -47,6 +48,9 @@ class Controls(Protocol):
 
     async def peers(self) -> list[Json]:
         """The neighbours of now."""
+
+    async def fleet(self) -> list[Json]:
+        """Every device that this one has heard of."""
 
     async def history(self, limit: int) -> list[Json]:
         """The newest lines of the device's history, oldest first."""
@@ -115,6 +119,9 @@ def _reading_routes(controls: Controls) -> list[web.RouteDef]:
     async def peers(_: web.Request) -> web.Response:
         return web.json_response(await controls.peers())
 
+    async def fleet(_: web.Request) -> web.Response:
+        return web.json_response(await controls.fleet())
+
     async def history(request: web.Request) -> web.Response:
         limit = _integer(dict(request.query), "limit") or 100
         return web.json_response(await controls.history(max(1, min(limit, HISTORY_LIMIT))))
@@ -123,6 +130,7 @@ def _reading_routes(controls: Controls) -> list[web.RouteDef]:
         metrics_route(controls.metrics),
         web.get("/v1/status", status),
         web.get("/v1/peers", peers),
+        web.get("/v1/fleet", fleet),
         web.get("/v1/history", history),
     ]
 

@@ -14,6 +14,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "daemon": ("p2pupd.cli.daemon:daemon", "Run p2pupd on this device."),
     "status": ("p2pupd.cli.device:status", "What this device runs and does."),
     "peers": ("p2pupd.cli.device:peers", "The neighbours of this device."),
+    "fleet": ("p2pupd.cli.fleet:fleet", "Every device of the floor."),
     "check": ("p2pupd.cli.device:check", "Ask every source again, now."),
     "approve": ("p2pupd.cli.device:approve", "Consent to an installation."),
     "rollback": ("p2pupd.cli.device:rollback", "Go back to the release before."),

@@ -5,14 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import click
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from p2pupd.api.control_client import ControlClient
 from p2pupd.cli.options import device_options, json_option, print_json, reading_options
-from p2pupd.errors import UpdateError, UsageError
+from p2pupd.cli.watching import show, size
 
 WHY_STOPPED = {
     "paused": "paused by the operator",
@@ -20,7 +19,6 @@ WHY_STOPPED = {
 }
 SOURCES = ("lan", "uplink", "usb", "reuse")
 UNDER_WAY = {"fetching", "importing"}
-REFRESH_SECONDS = 0.5
 ROLLBACK_PENDING = 120
 
 COLOURS = {
@@ -44,7 +42,7 @@ def status(client_of: Callable[[], ControlClient], as_json: bool, watch: bool) -
     if as_json:
         print_json(client.get("/v1/status"))
         return
-    _show(lambda: _status_page(client.get("/v1/status")), watch)
+    show(lambda: _status_page(client.get("/v1/status")), watch)
 
 
 @click.command(epilog="Example: p2pupd peers --json")
@@ -57,7 +55,7 @@ def peers(client_of: Callable[[], ControlClient], as_json: bool, watch: bool) ->
     if as_json:
         print_json(client.get("/v1/peers"))
         return
-    _show(lambda: _peers_table(client.get("/v1/peers")), watch)
+    show(lambda: _peers_table(client.get("/v1/peers")), watch)
 
 
 @click.command(epilog="Example: p2pupd check")
@@ -88,30 +86,6 @@ def rollback(context: click.Context, client_of: Callable[[], ControlClient]) -> 
     context.exit(ROLLBACK_PENDING)
 
 
-def _show(page: Callable[[], RenderableType], watch: bool) -> None:
-    console = Console()
-    if not watch:
-        console.print(page())
-        return
-    if not console.is_terminal:
-        raise UsageError("--watch needs a terminal; without one, ask again with --json")
-    last, since = page(), time.time()
-    with Live(last, console=console, auto_refresh=False) as live:
-        while True:
-            time.sleep(REFRESH_SECONDS)
-            try:
-                last, since = page(), time.time()
-                live.update(last, refresh=True)
-            except UpdateError as error:
-                live.update(_stale(last, since, error), refresh=True)
-
-
-def _stale(last: RenderableType, since: float, error: UpdateError) -> RenderableType:
-    """The last picture, and why there is no newer one; it is asked for again all the time."""
-    told = f"as of {time.strftime('%H:%M:%S', time.localtime(since))}, and still asking: {error}"
-    return Group(last, Text(), Text(told, "yellow"))
-
-
 def _status_page(status: dict[str, Any]) -> RenderableType:
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold")
@@ -132,6 +106,7 @@ def _facts(status: dict[str, Any]) -> list[tuple[str, RenderableType]]:
         ("deployment", _deployment(status["deployment"])),
         ("store", "{} used, {} free".format(*(size(status["store"][k]) for k in ("used", "free")))),
     ]
+    rows.append(("site", _site(status["site"])))
     rows.append(("payload", _payload(status["limits"])))
     rows += [("source", f"{name}: {state}") for name, state in status["sources"].items()]
     if uplink := status["uplink"]:
@@ -146,6 +121,19 @@ def _facts(status: dict[str, Any]) -> list[tuple[str, RenderableType]]:
         ("not again", f"release {each['release']} ({each['reason']})") for each in status["bad"]
     ]
     return rows
+
+
+def _site(site: dict[str, Any]) -> Text:
+    """How many devices are known, and whether the stick has done its work."""
+    text = Text(f"{site['devices']} device(s)")
+    if site["silent"]:
+        text.append(f", {site['silent']} silent", "yellow")
+    for each in site["copies"]:
+        said = f"{each['held']} of {each['needed']} copies without the seed"
+        text.append(f"\n{each['component']} {each['version']}: {said}")
+    if site["stick_may_go"]:
+        text.append("\nyou may remove the stick now", "green")
+    return text
 
 
 def _uplink(uplink: dict[str, Any]) -> RenderableType:
@@ -269,13 +257,3 @@ def _peers_table(peers: list[dict[str, Any]]) -> Table:
             each["source"],
         )
     return table
-
-
-def size(count: int) -> str:
-    """Bytes for people: `1.5 MiB`."""
-    value = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024 or unit == "GiB":
-            break
-        value /= 1024
-    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"

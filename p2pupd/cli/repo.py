@@ -14,6 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from p2pupd.api.repository import listen, serve_repository, url_of
 from p2pupd.cli.options import json_option, print_json
+from p2pupd.cli.results import show_results
 from p2pupd.cli.signing import DIRECTORY, Secrets, key_options, signing
 from p2pupd.errors import UsageError
 from p2pupd.model.ids import ComponentId
@@ -159,9 +160,13 @@ def rotate(
 @repo.command(epilog="Example: p2pupd repo show /media/stick")
 @json_option
 @click.argument("path", type=FILE, required=False)
+@click.option("--results", is_flag=True, help="What the stick at PATH brings home from floors.")
 @REPOSITORY
-def show(path: Path | None, repository: Path, as_json: bool) -> None:
+def show(path: Path | None, repository: Path, as_json: bool, results: bool) -> None:
     """What the repository, or the stick at PATH, holds."""
+    if results:
+        show_results(path or Path(), as_json=as_json)
+        return
     found = overview(path or repository)
     if as_json:
         print_json(found)

@@ -6,6 +6,7 @@ from typing import Final
 
 from p2pupd.api.settings import ControlSettings, MetricsSettings, PeerApiSettings
 from p2pupd.discovery.settings import DiscoverySettings
+from p2pupd.engine.fleet_settings import FleetSettings
 from p2pupd.engine.limit_settings import LimitSettings
 from p2pupd.engine.settings import DeviceSettings
 from p2pupd.errors import ConfigError
@@ -43,6 +44,7 @@ class Settings:
     uplink: UplinkSettings = field(default_factory=UplinkSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     journal: JournalSettings = field(default_factory=JournalSettings)
+    fleet: FleetSettings = field(default_factory=FleetSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     control: ControlSettings = field(default_factory=ControlSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)

@@ -105,6 +105,7 @@ class Engine:
     def note(self, event: str, **fields: str) -> None:
         """A line for the log and the device's durable history."""
         self._history.note(event, **fields)
+        self.parts.changed()
 
     def alive(self) -> bool:
         """Whether messages are being taken; waiting for room on the disk is no stand-still."""

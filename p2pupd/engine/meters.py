@@ -5,6 +5,7 @@ from typing import Any
 
 from p2pupd import __version__
 from p2pupd.engine.accounting import Accounts
+from p2pupd.engine.fleet import Fleet
 from p2pupd.engine.handlers import Handlers
 from p2pupd.engine.parts import Parts
 from p2pupd.errors import UpdateError
@@ -22,6 +23,7 @@ async def reading(
     peers: int,
     moving: bool,
     uplink: Json | None,
+    fleet: Fleet,
 ) -> Reading:
     """The figures of now. Raises UpdateError when the store or the journal cannot be read."""
     usage = await asyncio.to_thread(parts.store.usage)
@@ -38,6 +40,8 @@ async def reading(
         },
         last_success=confirmed.last if confirmed else None,
         installed=await _installed(handlers),
+        fleet=fleet.states(),
+        fleet_dropped=dict(fleet.sync.dropped),
         store_used=usage.used,
         store_free=usage.free,
         store_quota=usage.quota,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from p2pupd.engine.accounting import Accounts
+from p2pupd.engine.fleet import Fleet, site_picture
 from p2pupd.engine.line import LineCare
 from p2pupd.engine.loop import Engine
 from p2pupd.engine.messages import OfferOutcome
@@ -17,10 +18,9 @@ from p2pupd.engine.report import report
 from p2pupd.engine.settings import DeviceSettings
 from p2pupd.errors import NothingToDo, SpaceError, UpdateError
 from p2pupd.feeds.interface import Offer
-from p2pupd.model.device import ByteCounts, Neighbour, Role
-from p2pupd.model.ids import Sha256
+from p2pupd.model.device import Neighbour, Role
 from p2pupd.model.metrics import Reading
-from p2pupd.model.release import Artifact, Release
+from p2pupd.model.release import Release
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +55,10 @@ class Operations:
         uplink: Callable[[], Json | None],
         line: LineCare,
         reload: Callable[[], Awaitable[str]],
-        handed_out: Callable[[Sha256], int],
+        accounts: Accounts,
+        fleet: Fleet,
     ) -> None:
-        """`uplink` tells the state of the uplink, None where the device has none; `handed_out` the
-        bytes of an artifact that the peer API sent since the start."""
+        """`uplink` tells the state of the uplink, None where the device has none."""
         self._engine = engine
         self._parts = parts
         self._settings = settings
@@ -69,10 +69,8 @@ class Operations:
         self._uplink = uplink
         self._line = line
         self._reload = reload
-        self._accounts = Accounts(self._counts, handed_out)
-
-    def _counts(self, artifact: Artifact) -> ByteCounts:
-        return self._engine.content.counts(artifact)
+        self._accounts = accounts
+        self._fleet = fleet
 
     async def status(self) -> Json:
         """The picture that `p2pupd status` prints."""
@@ -91,6 +89,7 @@ class Operations:
             "sources": engine.sources.listing(),
             "uplink": self._uplink(),
             "limits": self._line.picture(),
+            "site": site_picture(self._fleet, engine.manifest),
         }
 
     async def metrics(self) -> Reading:
@@ -103,7 +102,12 @@ class Operations:
             peers=len(list(self._neighbours())),
             moving=self._line.allowance.moving,
             uplink=self._uplink(),
+            fleet=self._fleet,
         )
+
+    async def fleet(self) -> list[Json]:
+        """Every device that this one has heard of."""
+        return self._fleet.picture()
 
     async def peers(self) -> list[Json]:
         """The neighbours of now."""

@@ -7,6 +7,7 @@ from p2pupd.health.interface import ProbeResult
 from p2pupd.install.interface import Installer
 from p2pupd.journal.interface import Journal
 from p2pupd.model.clock import WallClock
+from p2pupd.model.fleet import View
 from p2pupd.model.ids import ComponentId, DeviceId, ManifestDigest
 from p2pupd.store.interface import Store
 from p2pupd.swarm.interface import Swarm
@@ -29,7 +30,8 @@ class Parts:
     only if that failed to happen, `power_ok` says whether there is enough power to install.
     `announce` tells the neighbours, without blocking, that the manifest is now this one.
     `leech_cache`: bytes that a leech keeps in its store when nothing is on its way. `uplinks` are
-    the neighbours that have an uplink; `moves` whether payload of that pieces root may move."""
+    the neighbours that have an uplink; `moves` whether payload of that pieces root may move; `view`
+    what this device has heard of the floor. `changed` is called after every line of history."""
 
     device: DeviceId
     journal: Journal
@@ -45,3 +47,5 @@ class Parts:
     leech_cache: int = 0
     uplinks: Callable[[], frozenset[DeviceId]] = frozenset
     moves: Callable[[str], bool] = lambda _: True
+    view: Callable[[], View] = View
+    changed: Callable[[], None] = lambda: None

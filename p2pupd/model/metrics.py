@@ -21,7 +21,8 @@ class Reading:
     `payload` adds up all artifacts and does not fall while the daemon runs. `deployments` are those
     that came to an end, by phase, since this device has a journal; `last_success` is None where
     none was confirmed, and `installed` maps a component to its release. `uplink` is None where the
-    device has none.
+    device has none. `fleet` are the devices in the view by their state, `fleet_dropped` the signed
+    messages that did not count, by reason, since the start.
     """
 
     version: str
@@ -30,6 +31,8 @@ class Reading:
     deployments: Mapping[str, int]
     last_success: float | None
     installed: Mapping[str, int]
+    fleet: Mapping[str, int]
+    fleet_dropped: Mapping[str, int]
     store_used: int
     store_free: int
     store_quota: int
