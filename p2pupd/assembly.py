@@ -1,12 +1,17 @@
 """Builds parts of a device from its settings; with daemon.py the only one to name backends."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
 
 from p2pupd import BUILD_TIME
 from p2pupd.config.schema import Settings
-from p2pupd.engine.parts import InstallPart
+from p2pupd.engine.courses import CourseFile
+from p2pupd.engine.fleet import Fleet
+from p2pupd.engine.line import LineCare
+from p2pupd.engine.loop import Engine
+from p2pupd.engine.orders import OrderShelf
+from p2pupd.engine.parts import InstallPart, SitePart
 from p2pupd.errors import ConfigError
 from p2pupd.host.files import hold
 from p2pupd.install.bootloaders.select import boot_control
@@ -60,6 +65,43 @@ def install_part(settings: Settings) -> InstallPart | None:
     )
     return InstallPart(
         ComponentId(install.component), install.installer, installer, line=install.line
+    )
+
+
+def order_shelf(
+    settings: Settings,
+    fixed: OnDisk,
+    fleet: Fleet,
+    *,
+    engine: Callable[[], Engine],
+    line: Callable[[], LineCare],
+) -> OrderShelf:
+    """Where the operators' orders lie, added to what spreads over the floor."""
+
+    def changed() -> None:
+        engine().reconsider()
+        line().poke()
+
+    shelf = OrderShelf(
+        fleet.index,
+        fixed.journal,
+        realm=fixed.verifier.realm,
+        site=settings.fleet.site,
+        operators=settings.site.operators,
+        note=lambda event, **fields: engine().note(event, **fields),
+        changed=changed,
+    )
+    fleet.sync.add(shelf)
+    return shelf
+
+
+def site_part(settings: Settings, orders: OrderShelf) -> SitePart:
+    """What the site says about installing."""
+    return SitePart(
+        settings.site,
+        settings.fleet.groups,
+        orders=lambda: orders.orders,
+        courses=CourseFile(settings.state_dir),
     )
 
 

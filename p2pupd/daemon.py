@@ -15,7 +15,15 @@ from p2pupd import __version__
 from p2pupd.api import metrics as metrics_api
 from p2pupd.api import peer as peer_api
 from p2pupd.api.control import control_app, serve_socket
-from p2pupd.assembly import OnDisk, install_part, open_disk, own_loopback, swarm_peers
+from p2pupd.assembly import (
+    OnDisk,
+    install_part,
+    open_disk,
+    order_shelf,
+    own_loopback,
+    site_part,
+    swarm_peers,
+)
 from p2pupd.config.load import Config
 from p2pupd.config.reload import Reloader
 from p2pupd.config.schema import Settings
@@ -98,6 +106,7 @@ class Daemon:
             await self._swarm.listening()
             self._build()
             await asyncio.to_thread(self.fleet.load)
+            await asyncio.to_thread(self.orders.load)
             await self.line.start()
             self._start(sockets)
             await self.engine.ready.wait()
@@ -158,6 +167,9 @@ class Daemon:
             neighbours=self.view.neighbours,
             call=self._client.sync,
         )
+        self.orders = order_shelf(
+            settings, fixed, self.fleet, engine=lambda: self.engine, line=lambda: self.line
+        )
         if settings.discovery.mdns:
             mdns = MdnsDiscovery(settings.discovery, self._announcement(), self._watcher)
             self._discoveries.append(mdns)
@@ -187,6 +199,7 @@ class Daemon:
                 now=lambda: self.engine.parts.clock().now,
                 neighbours=self.view.neighbours,
                 releases=lambda: self.engine.manifest.releases if self.engine.manifest else (),
+                seed_cap=self.orders.seed_cap,
             ),
             PauseFile(settings.state_dir),
             self._swarm,
@@ -214,6 +227,7 @@ class Daemon:
             moves=self._moves,
             view=lambda: self.fleet.view,
             changed=self.fleet.poke,
+            site=site_part(settings, self.orders),
         )
 
     def _operations(self, accounts: Accounts) -> Operations:
@@ -231,6 +245,7 @@ class Daemon:
             reload=self.reloader.reload,
             accounts=accounts,
             fleet=self.fleet,
+            orders=self.orders,
         )
 
     def _describer(self, accounts: Accounts) -> Describer:
@@ -269,6 +284,7 @@ class Daemon:
         watch = CopiesWatch(self.engine, self.fleet, self.taking_home.news)
         tasks.start("results", self.taking_home.run())
         tasks.start("fleet", self.fleet.run(self._describer(accounts).content, watch.look))
+        tasks.supervise("orders", self.orders.run)
         tasks.supervise("line", self.line.run)
         tasks.supervise("reload", self.reloader.run)
         tasks.supervise("interfaces", self._watcher.run)
