@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from random import Random
 from typing import Final
@@ -63,7 +64,7 @@ class Floor:
             self._live(device)
             self.at(dice.uniform(0, 10 * MINUTE), self._offered(device))
         for split in plan.splits:
-            self.at(split.begin, lambda split=split: self._split(split.parts))
+            self.at(split.begin, partial(self._split, split.parts))
             self.at(split.end, self._heal)
         for _ in range(plan.newcomers):
             self.at(dice.uniform(0.1, 0.6) * plan.until, self._newcomer)

@@ -34,8 +34,8 @@ class Laws:
         self.at_once = 0
         for each in devices:
             self._stages[self._stage(each)].members += 1
-        for each in self._stages:
-            each.succeeded = 0.0 if not each.members else None
+        for stage in self._stages:
+            stage.succeeded = 0.0 if not stage.members else None
 
     def begins(self, device: Device, now: float, devices: Iterable[Device]) -> None:
         """A device begins to install: it must be its turn."""
@@ -88,7 +88,7 @@ class Laws:
     def converged(self, devices: Iterable[Device]) -> None:
         """All that live have the same view."""
         views = {each.index.news.digest() for each in devices if each.on}
-        assert len(views) == 1, f"{len(views)} different views half an hour after the last heal"
+        assert len(views) <= 1, f"{len(views)} different views half an hour after the last heal"
 
     def at_the_end(self, devices: Iterable[Device]) -> None:
         """A release that failed on its limit of a wave never reached a later one."""
