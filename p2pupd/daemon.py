@@ -15,46 +15,50 @@ from p2pupd import __version__
 from p2pupd.api import metrics as metrics_api
 from p2pupd.api import peer as peer_api
 from p2pupd.api.control import control_app, serve_socket
-from p2pupd.assembly import OnDisk, install_part, open_disk, own_loopback, swarm_peers
+from p2pupd.assembly import (
+    OnDisk,
+    describe,
+    discoveries,
+    fleet_part,
+    install_part,
+    media_feeds,
+    open_disk,
+    order_shelf,
+    own_loopback,
+    site_part,
+    swarm_peers,
+    taking_home,
+)
 from p2pupd.config.load import Config
 from p2pupd.config.reload import Reloader
 from p2pupd.config.schema import Settings
 from p2pupd.discovery.interface import Discovery
 from p2pupd.discovery.interfaces import InterfaceWatcher
-from p2pupd.discovery.mdns import MdnsDiscovery
-from p2pupd.discovery.static import StaticPeers
 from p2pupd.discovery.view import View
 from p2pupd.engine.accounting import Accounts
 from p2pupd.engine.copies_watch import CopiesWatch
-from p2pupd.engine.fleet import Fleet
 from p2pupd.engine.handing import Handing
 from p2pupd.engine.line import Facts, LineCare
 from p2pupd.engine.loop import Engine
 from p2pupd.engine.operations import Operations
-from p2pupd.engine.own_record import Describer
 from p2pupd.engine.parts import Parts
 from p2pupd.engine.pausing import PauseFile
 from p2pupd.engine.served import Served
-from p2pupd.engine.taking_home import TakingHome
 from p2pupd.engine.tasks import Tasks
 from p2pupd.errors import UpdateError
-from p2pupd.feeds.directory import DirectoryFeed
 from p2pupd.feeds.interface import Feed, Offer
 from p2pupd.feeds.medium import read_offer
 from p2pupd.feeds.neighbours import NeighbourFeed
 from p2pupd.feeds.peer_client import PeerClient
 from p2pupd.feeds.range_client import RangeClient
-from p2pupd.feeds.results import write_results
 from p2pupd.feeds.stick import export_to
 from p2pupd.feeds.tuf_http import UplinkFeed
-from p2pupd.feeds.usb import UsbFeed
 from p2pupd.health.runner import HealthRunner, configured_probes
 from p2pupd.host.clock import Clock
 from p2pupd.host.memory import give_back
 from p2pupd.host.power import power_ok, restart
 from p2pupd.host.systemd import ServiceManager
 from p2pupd.model.device import Announcement, ByteCounts, Neighbour, Role
-from p2pupd.model.fleet import Link
 from p2pupd.model.ids import DeviceId, ManifestDigest, Sha256, announced
 from p2pupd.model.release import Artifact
 from p2pupd.swarm.arrivals import Arrivals, Wires
@@ -101,6 +105,7 @@ class Daemon:
             await self._swarm.listening()
             self._build()
             await asyncio.to_thread(self.fleet.load)
+            await asyncio.to_thread(self.orders.load)
             await self.line.start()
             self._start(sockets)
             await self.engine.ready.wait()
@@ -153,11 +158,9 @@ class Daemon:
             listener=self,
         )
         self._build_fleet()
-        if settings.discovery.mdns:
-            mdns = MdnsDiscovery(settings.discovery, self._announcement(), self._watcher)
-            self._discoveries.append(mdns)
-        if settings.discovery.peers:
-            self._discoveries.append(StaticPeers(settings.discovery, self._ask_hello))
+        self._discoveries = discoveries(
+            settings.discovery, self._announcement(), self._watcher, self._ask_hello
+        )
         self.feed = NeighbourFeed(
             settings.neighbours,
             self._client.bundle,
@@ -169,20 +172,10 @@ class Daemon:
 
     def _build_fleet(self) -> None:
         settings, fixed = self._settings, self._fixed
-        self.fleet = Fleet(
-            settings.fleet,
-            fixed.identity,
-            fixed.verifier.realm,
-            fixed.journal,
-            clock=Clock(settings.clock).read,
-            neighbours=self.view.neighbours,
-            call=self._client.sync,
-        )
-        self.taking_home = TakingHome(
-            lambda path, raw: write_results(path, fixed.verifier.realm, fixed.identity.id, raw),
-            lambda: self.fleet.view,
-            self.fleet.now,
-            settings.media.results,
+        self.fleet = fleet_part(settings, fixed, self.view.neighbours, self._client.sync)
+        self.taking_home = taking_home(settings, fixed, self.fleet)
+        self.orders = order_shelf(
+            settings, fixed, self.fleet, engine=lambda: self.engine, line=lambda: self.line
         )
 
     def _build_line(self) -> None:
@@ -194,6 +187,7 @@ class Daemon:
                 now=lambda: self.engine.parts.clock().now,
                 neighbours=self.view.neighbours,
                 releases=lambda: self.engine.manifest.releases if self.engine.manifest else (),
+                seed_cap=self.orders.seed_cap,
             ),
             PauseFile(settings.state_dir),
             self._swarm,
@@ -221,6 +215,7 @@ class Daemon:
             moves=self._moves,
             view=lambda: self.fleet.view,
             changed=self.fleet.poke,
+            site=site_part(settings, self.orders),
         )
 
     def _operations(self, accounts: Accounts) -> Operations:
@@ -238,19 +233,7 @@ class Daemon:
             reload=self.reloader.reload,
             accounts=accounts,
             fleet=self.fleet,
-        )
-
-    def _describer(self, accounts: Accounts) -> Describer:
-        settings = self._settings
-        return Describer(
-            self.engine,
-            self.engine.parts,
-            settings.device,
-            settings.fleet,
-            accounts,
-            links=lambda: [Link(each.interface, each.address) for each in self._watcher.used],
-            port=lambda: self._port,
-            beat=self.fleet.beat,
+            orders=self.orders,
         )
 
     def _counts(self, artifact: Artifact) -> ByteCounts:
@@ -273,24 +256,31 @@ class Daemon:
         tasks.supervise(
             "control-api", partial(serve_socket, control, self._socket, settings.control.mode)
         )
-        watch = CopiesWatch(self.engine, self.fleet, self.taking_home.news)
-        tasks.start("results", self.taking_home.run())
-        tasks.start("fleet", self.fleet.run(self._describer(accounts).content, watch.look))
+        self._start_floor(accounts)
         tasks.supervise("line", self.line.run)
         tasks.supervise("reload", self.reloader.run)
         tasks.supervise("interfaces", self._watcher.run)
         tasks.supervise("neighbours", self.view.run)
         for discovery in self._discoveries:
             tasks.supervise(type(discovery).__name__, partial(discovery.run, self.view))
-        feeds: list[Feed] = [
-            self.feed,
-            UsbFeed(settings.media),
-            DirectoryFeed(settings.media),
-            self.uplink,
-        ]
+        feeds: list[Feed] = [self.feed, self.uplink, *media_feeds(settings.media)]
         for feed in feeds:
             tasks.supervise(type(feed).__name__, partial(feed.run, self))
         tasks.start("watchdog", self.manager.run(self.engine.alive))
+
+    def _start_floor(self, accounts: Accounts) -> None:
+        own = describe(
+            self._settings,
+            self.engine,
+            accounts,
+            self._watcher,
+            lambda: self._port,
+            self.fleet.beat,
+        )
+        watch = CopiesWatch(self.engine, self.fleet, self.taking_home.news)
+        self._tasks.start("results", self.taking_home.run())
+        self._tasks.start("fleet", self.fleet.run(own.content, watch.look))
+        self._tasks.supervise("orders", self.orders.run)
 
     # -- FeedListener ----------------------------------------------------------------------------
 

@@ -16,7 +16,9 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "peers": ("p2pupd.cli.device:peers", "The neighbours of this device."),
     "fleet": ("p2pupd.cli.fleet:fleet", "Every device of the floor."),
     "check": ("p2pupd.cli.device:check", "Ask every source again, now."),
-    "approve": ("p2pupd.cli.device:approve", "Consent to an installation."),
+    "why": ("p2pupd.cli.turn:why", "Every gate that holds a device back."),
+    "approve": ("p2pupd.cli.turn:approve", "Consent to an installation."),
+    "defer": ("p2pupd.cli.turn:defer", "Put an installation off."),
     "rollback": ("p2pupd.cli.device:rollback", "Go back to the release before."),
     "pause": ("p2pupd.cli.line:pause", "Stop moving payload for a while."),
     "resume": ("p2pupd.cli.line:resume", "End the pause."),
@@ -25,6 +27,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "export": ("p2pupd.cli.transfer:export", "Write a stick from this device."),
     "doctor": ("p2pupd.cli.doctor:doctor", "Find out what is wrong with this device."),
     "config": ("p2pupd.cli.config:config", "Show or check the configuration."),
+    "site": ("p2pupd.cli.site:site", "An operator's orders to a whole site."),
     "repo": ("p2pupd.cli.repo:repo", "Keys, releases, signing, sticks."),
     "tuf-client": ("p2pupd.cli.tuf_client:tuf_client", "The verifier, for test suites."),
 }

@@ -1,4 +1,4 @@
-"""`status`, `peers`, `check`, `approve`, `rollback`: what an operator asks of a device."""
+"""`status`, `peers`, `check`, `rollback`: what an operator asks of a device."""
 
 import time
 from collections.abc import Callable
@@ -63,18 +63,6 @@ def peers(client_of: Callable[[], ControlClient], as_json: bool, watch: bool) ->
 def check(client_of: Callable[[], ControlClient]) -> None:
     """Ask neighbours and the uplink again, now, whether there is a release."""
     click.echo(client_of().post("/v1/check")["said"])
-
-
-@click.command(epilog="Example: p2pupd approve 7")
-@device_options
-@click.argument("release", type=click.IntRange(min=0), required=False)
-@click.option("--again", is_flag=True, help="Allow it although it has failed here before.")
-def approve(client_of: Callable[[], ControlClient], release: int | None, again: bool) -> None:
-    """Consent to the installation that waits, or to RELEASE ahead of time."""
-    body: dict[str, Any] = {"again": again}
-    if release is not None:
-        body["release"] = release
-    click.echo(client_of().post("/v1/approve", body)["said"])
 
 
 @click.command(epilog="Example: p2pupd rollback")

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from p2pupd.api.repository import listen, serve_repository, url_of
 from p2pupd.cli.options import json_option, print_json
 from p2pupd.cli.results import show_results
+from p2pupd.cli.rollout import rollout_lines, rollout_options
 from p2pupd.cli.signing import DIRECTORY, Secrets, key_options, signing
 from p2pupd.errors import UsageError
 from p2pupd.model.ids import ComponentId
@@ -96,6 +97,7 @@ def init(
 @click.option("--rollback-to", type=int, help="Devices may return from this release to that one.")
 @click.option("--rollback-from", type=int, multiple=True, help="Devices may come back from it.")
 @click.option("--notes", default="", help="Release notes (ASCII).")
+@rollout_options
 @REPOSITORY
 @key_options
 def add(
@@ -183,6 +185,8 @@ def show(path: Path | None, repository: Path, as_json: bool, results: bool) -> N
             f"{each['componentId']} {each['version']} (release {each['release']})  for "
             f"{', '.join(each['hardwareIds'])}  {each['length']} bytes{absent}"
         )
+        for line in rollout_lines(each.get("rollout", {})):
+            click.echo(f"  {line}")
 
 
 @repo.command(epilog="Example: p2pupd repo export /media/stick")

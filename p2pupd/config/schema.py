@@ -9,6 +9,7 @@ from p2pupd.discovery.settings import DiscoverySettings
 from p2pupd.engine.fleet_settings import FleetSettings
 from p2pupd.engine.limit_settings import LimitSettings
 from p2pupd.engine.settings import DeviceSettings
+from p2pupd.engine.site_settings import SiteSettings
 from p2pupd.errors import ConfigError
 from p2pupd.feeds.neighbour_settings import NeighbourFeedSettings
 from p2pupd.feeds.settings import MediaSettings
@@ -45,6 +46,7 @@ class Settings:
     store: StoreSettings = field(default_factory=StoreSettings)
     journal: JournalSettings = field(default_factory=JournalSettings)
     fleet: FleetSettings = field(default_factory=FleetSettings)
+    site: SiteSettings = field(default_factory=SiteSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     control: ControlSettings = field(default_factory=ControlSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)

@@ -87,6 +87,11 @@ class Fleet:
         self._word.resume(own.record if own else None)
 
     @property
+    def index(self) -> Index:
+        """Into which a shelf that is added to `sync` enters what it holds."""
+        return self._index
+
+    @property
     def view(self) -> View:
         """All that is known now; it follows what comes later."""
         return self._floor.view()

@@ -26,6 +26,7 @@ from p2pupd.model.fleet import (
     StatusRecord,
     Update,
 )
+from p2pupd.model.ids import ComponentId
 from p2pupd.model.release import Release
 from p2pupd.store.interface import StoredObject
 from p2pupd.wire import records as wire
@@ -77,7 +78,7 @@ class Describer:
             links=tuple(self.links())[: wire.MAX_LINKS],
             components=await self._components(),
             deployment=self._deployment(),
-            history=_history(ended),
+            history=_history(ended, self.engine.handlers.turns.resumed),
             holds=_holds(stored, self.engine),
             halts=self._halts(),
             counts=self._counts(stored),
@@ -108,6 +109,9 @@ class Describer:
             done=self._done(record, record.release),
             length=record.release.artifact.length,
             reason=clipped(record.reason, wire.REASON_BYTES),
+            ticket=self.engine.handlers.turns.ticket(
+                record.release.component, record.release.release
+            ),
         )
 
     def _done(self, record: Deployment, release: Release) -> int:
@@ -121,7 +125,7 @@ class Describer:
         return min(done, length) * PROGRESS_STEPS // max(length, 1) * length // PROGRESS_STEPS
 
     def _halts(self) -> tuple[Halt, ...]:
-        return ()
+        return self.engine.handlers.turns.halts()
 
     def _counts(self, stored: Iterable[StoredObject]) -> ByteCounts:
         moved = [each.release.artifact for each in self.engine.content.transfers()]
@@ -132,17 +136,23 @@ def _names(texts: Iterable[str], most: int) -> tuple[str, ...]:
     return tuple(clipped(each, wire.NAME_BYTES) for each in texts)[:most]
 
 
-def _history(deployments: Iterable[Deployment]) -> tuple[Update, ...]:
+def _history(
+    deployments: Iterable[Deployment], resumed: Callable[[ComponentId, int], int]
+) -> tuple[Update, ...]:
     """The newest ends, those that say how a release did before all others."""
     known = [each for each in deployments if each.release is not None]
     chosen = [each for each in known if each.phase in TOLD][: wire.MAX_HISTORY]
     room = wire.MAX_HISTORY - len(chosen)
     chosen += [each for each in known if each.phase in ALSO_TOLD][:room]
     chosen.sort(key=lambda each: int(each.id), reverse=True)
-    return tuple(_update(each, each.release) for each in chosen if each.release is not None)
+    return tuple(
+        _update(each, each.release, resumed) for each in chosen if each.release is not None
+    )
 
 
-def _update(record: Deployment, release: Release) -> Update:
+def _update(
+    record: Deployment, release: Release, resumed: Callable[[ComponentId, int], int]
+) -> Update:
     return Update(
         release.component,
         clipped(release.version, wire.VERSION_BYTES),
@@ -151,6 +161,7 @@ def _update(record: Deployment, release: Release) -> Update:
         at=max(0, int(record.changed)),
         reason=clipped(record.reason, wire.REASON_BYTES),
         detail=clipped(record.detail, wire.DETAIL_BYTES),
+        resumed=resumed(release.component, release.release),
     )
 
 

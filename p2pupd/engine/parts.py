@@ -3,6 +3,9 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from p2pupd.core.orders import NO_ORDERS, SiteOrders
+from p2pupd.engine.courses import CourseFile
+from p2pupd.engine.site_settings import SiteSettings
 from p2pupd.health.interface import ProbeResult
 from p2pupd.install.interface import Installer
 from p2pupd.journal.interface import Journal
@@ -22,6 +25,17 @@ class InstallPart:
     kind: str
     installer: Installer
     line: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SitePart:
+    """What the site allows, in which of its groups this device is, what its operators order now,
+    and where the course of rollouts is kept (None: nowhere)."""
+
+    settings: SiteSettings = SiteSettings()
+    groups: tuple[str, ...] = ()
+    orders: Callable[[], SiteOrders] = lambda: NO_ORDERS
+    courses: CourseFile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +63,4 @@ class Parts:
     moves: Callable[[str], bool] = lambda _: True
     view: Callable[[], View] = View
     changed: Callable[[], None] = lambda: None
+    site: SitePart = SitePart()

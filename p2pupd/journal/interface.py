@@ -90,5 +90,11 @@ class Journal(Protocol):
     def own_records_numbered(self) -> tuple[int, int]:
         """(epoch, sequence) as numbered last; (0, 0) at first."""
 
+    def keep_order(self, key: str, raw: bytes, heard: float) -> None:
+        """Write or overwrite the signed order that lies under `key`."""
+
+    def orders(self) -> Sequence[tuple[str, bytes, float]]:
+        """All orders: key, envelope, and when it was heard of (Unix seconds)."""
+
     def close(self) -> None:
         """Nothing may be called after it."""

@@ -83,5 +83,8 @@ MIGRATIONS: Final = (
     );
     INSERT INTO counter (name, value) VALUES ('fleet-epoch', 0), ('fleet-sequence', 0);
     """,
+    """
+    CREATE TABLE site_order (shelf_key TEXT PRIMARY KEY, raw BLOB NOT NULL, heard REAL NOT NULL);
+    """,
 )
 """Entry N brings a file from version N to N + 1."""

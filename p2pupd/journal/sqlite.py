@@ -192,6 +192,18 @@ class SqliteJournal:
         found = dict(self._read("SELECT name, value FROM counter", ()))
         return found["fleet-epoch"], found["fleet-sequence"]
 
+    def keep_order(self, key: str, raw: bytes, heard: float) -> None:
+        """See Journal."""
+        with self._write("keep an order") as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO site_order (shelf_key, raw, heard) VALUES (?, ?, ?)",
+                (key, raw, heard),
+            )
+
+    def orders(self) -> Sequence[tuple[str, bytes, float]]:
+        """See Journal."""
+        return self._read("SELECT shelf_key, raw, heard FROM site_order ORDER BY shelf_key", ())
+
     def close(self) -> None:
         """See Journal. Twice is fine."""
         with self._lock:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from p2pupd.model.ids import ComponentId, Sha256
+from p2pupd.model.rollout import Rollout
 
 
 class UpdateKind(StrEnum):
@@ -100,6 +101,7 @@ class Release:
     rollback_from: tuple[int, ...] = ()
     security_floor: int = 0
     urgency: Urgency = Urgency.NORMAL
+    rollout: Rollout = Rollout()
     notes: str = ""
 
     @property

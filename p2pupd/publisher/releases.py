@@ -22,6 +22,7 @@ from p2pupd.model.release import (
     UpdateKind,
     Urgency,
 )
+from p2pupd.model.rollout import Rollout
 from p2pupd.publisher.authority import Signing
 from p2pupd.publisher.edition import Edition
 from p2pupd.publisher.intake import Progress, length_of, take_in
@@ -54,6 +55,7 @@ class Description:
     rollback_from: tuple[int, ...] = ()
     security_floor: int = 0
     urgency: Urgency = Urgency.NORMAL
+    rollout: Rollout = Rollout()
     notes: str = ""
 
 
@@ -261,6 +263,7 @@ def _release(name: str, description: Description, number: int, artifact: Artifac
         rollback_from=description.rollback_from,
         security_floor=description.security_floor,
         urgency=description.urgency,
+        rollout=description.rollout,
         notes=description.notes,
     )
 

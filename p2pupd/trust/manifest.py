@@ -27,6 +27,8 @@ from p2pupd.model.release import (
     UpdateKind,
     Urgency,
 )
+from p2pupd.model.rollout import Rollout
+from p2pupd.trust.policy import parse_rollout, rollout_object
 
 SCHEMA: Final = 1
 MAX_LENGTH: Final = 1 << 40
@@ -59,11 +61,12 @@ HONOURED: Final = frozenset(
         "rollbackFrom",
         "securityFloor",
         "urgency",
+        "rollout",
         "notes",
         "critical",
     ]
 )
-"""What `critical` may name. `rollout` and `recipients` are read, but nothing follows from them."""
+"""What `critical` may name. `recipients` are read, but nothing follows from them."""
 
 E = TypeVar("E", bound=StrEnum)
 T = TypeVar("T")
@@ -102,6 +105,7 @@ def parse_custom(custom: Mapping[str, Any], target_name: str, length: int, sha25
         rollback_from=fields.integers("rollbackFrom"),
         security_floor=fields.integer("securityFloor", 0),
         urgency=fields.choice("urgency", Urgency, Urgency.NORMAL),
+        rollout=fields.rollout("rollout"),
         notes=fields.notes("notes"),
     )
 
@@ -141,9 +145,10 @@ def custom_for(release: Release) -> dict[str, Any]:
         "rollbackTo": release.rollback_to,
         "rollbackFrom": list(release.rollback_from),
         "securityFloor": release.security_floor or None,
+        "rollout": rollout_object(release.rollout),
         "notes": release.notes,
     }
-    given = {name: value for name, value in optional.items() if value not in (None, [], "")}
+    given = {name: value for name, value in optional.items() if value not in (None, [], {}, "")}
     return custom | given
 
 
@@ -171,8 +176,6 @@ class _Fields:
 
     def check_plain(self) -> None:
         """The fields that say nothing to this daemon are at least well-formed."""
-        if not isinstance(self._custom.get("rollout", {}), dict):
-            raise self.wrong("rollout", "must be an object")
         recipients = self._custom.get("recipients", [])
         good = isinstance(recipients, list)
         if not good or not all(isinstance(each, dict) for each in recipients):
@@ -242,6 +245,12 @@ class _Fields:
             component = ComponentId(inner.text("componentId", COMPONENT_PATTERN))
             found.append(Dependency(component, inner.integer("minRelease", 0)))
         return tuple(found)
+
+    def rollout(self, name: str) -> Rollout:
+        try:
+            return parse_rollout(self._custom.get(name, {}))
+        except ValueError as error:
+            raise self.wrong(name, str(error)) from None
 
     def notes(self, name: str) -> str:
         value = self._custom.get(name, "")

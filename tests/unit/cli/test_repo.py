@@ -143,6 +143,67 @@ def test_what_cannot_be_published_is_told_and_nothing_changes(
 
 
 @pytest.mark.usefixtures("acme")
+def test_a_rollout_policy_is_signed_and_shown(capsys: Said, acme: Path) -> None:
+    policy = ["--waves", "2.5%:90m, 25%:1d,100%", "--canary", "lab", "--canary-soak", "2h"]
+    limits = ["--max-failures", "20%", "--max-concurrent", "2", "--window", "Mon-Fri 22:00-05:00"]
+    assert add("1.0", *policy, *limits, "--deadline", "2027-01-31") == 0
+    [release] = shown("acme", capsys)["releases"]
+    assert release["rollout"] == {
+        "waves": [
+            {"permille": 25, "soakMinutes": 90},
+            {"permille": 250, "soakMinutes": 1440},
+            {"permille": 1000},
+        ],
+        "canary": {"groups": ["lab"], "soakMinutes": 120},
+        "maxFailuresPermille": 200,
+        "maxConcurrent": 2,
+        "windows": ["Mon-Fri 22:00-05:00"],
+        "deadline": 1801353600,
+    }
+    assert run(["repo", "show", "acme"]) == 0
+    said = capsys.readouterr().out
+    for line in (
+        "canaries lab then 120 min",
+        "waves 2.5 % then 90 min, 25 % then 1440 min, 100 %",
+        "halts at 20 % failures",
+        "2 at once",
+        "only Mon-Fri 22:00-05:00",
+        "deadline 2027-01-31 00:00 UTC",
+    ):
+        assert f"  {line}\n" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--waves", "5%,100%"], "--waves and --canary need --max-failures"),
+        (["--waves", "5%", "--max-failures", "10%"], "the last one must reach everybody"),
+        (["--waves", "50%,20%,100%", "--max-failures", "10%"], "reach more devices than the one"),
+        (["--waves", "5%,100%:2h", "--max-failures", "10%"], "it has no soakMinutes"),
+        (
+            ["--waves", "5,100%", "--max-failures", "1%"],
+            "--waves: '5' is no share of the devices; write 5%",
+        ),
+        (
+            ["--waves", "5%:2,100%", "--max-failures", "1%"],
+            "--waves: '2' is no time to wait; write 90m, 2h or 1d",
+        ),
+        (["--max-failures", "0%"], "--max-failures: 0% is not within 0.1% to 100%"),
+        (["--canary", "Lab", "--max-failures", "1%"], "canary.groups: each must match"),
+        (["--canary-soak", "2h"], "there are no canaries"),
+        (["--window", "at night"], "windows: one is no window of time: 'at night'"),
+        (["--deadline", "soon"], "--deadline: 'soon' is no date; write 2027-01-31"),
+        (["--max-concurrent", "0"], "maxConcurrent: must be a whole number from 1"),
+    ],
+)
+def test_a_policy_that_cannot_be_followed_is_told_and_not_signed(
+    options: list[str], why: str, capsys: Said, acme: Path
+) -> None:
+    assert add("1.0", *options) == 2
+    assert why in capsys.readouterr().err
+    assert shown("acme", capsys)["releases"] == []
+
+
 def test_a_missing_or_empty_image_is_told(capsys: Said) -> None:
     described = ["--repo", "acme", "--component", "os", "--version", "1", "--hardware", "a"]
     assert run(["repo", "add", "absent.img", *described]) != 0

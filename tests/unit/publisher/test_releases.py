@@ -13,6 +13,7 @@ from p2pupd.core.merkle import PiecesRoot
 from p2pupd.errors import MetadataError, NotARepository, UsageError
 from p2pupd.model.ids import ComponentId
 from p2pupd.model.release import Dependency, InstallerKind, Release, UpdateKind, Urgency
+from p2pupd.model.rollout import Rollout, Wave
 from p2pupd.publisher import releases
 from p2pupd.publisher.edition import Edition
 from p2pupd.publisher.releases import Description
@@ -65,6 +66,7 @@ def test_every_field_arrives(publisher: Publisher) -> None:
         "rollback_from": (9, 10),
         "security_floor": 4,
         "urgency": Urgency.EMERGENCY,
+        "rollout": Rollout((Wave(250, 60), Wave(1000)), ("lab",), 30, 200, ("22:00-05:00",), 9, 2),
         "notes": "closes a hole",
     }
     release = publisher.add(7, **said)

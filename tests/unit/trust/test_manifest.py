@@ -5,6 +5,7 @@ import pytest
 from p2pupd.errors import MetadataError
 from p2pupd.model.ids import ComponentId
 from p2pupd.model.release import Dependency, Release, UpdateKind, Urgency
+from p2pupd.model.rollout import Rollout, Wave
 from p2pupd.trust.manifest import MAX_ITEMS, MAX_LENGTH, MAX_RELEASE, custom_for, parse_custom
 from tests.builders import a_release
 
@@ -72,10 +73,15 @@ def test_unknown_fields_are_ignored_until_they_are_critical() -> None:
 
 
 def test_what_is_read_but_not_acted_upon_cannot_be_critical() -> None:
-    assert parse(rollout={"waves": []}, recipients=[{"id": "x"}] * 100) == PLAIN
-    for name in ("rollout", "recipients"):
-        with pytest.raises(MetadataError, match="does not honour"):
-            parse(critical=[name])
+    assert parse(recipients=[{"id": "x"}] * 100) == PLAIN
+    with pytest.raises(MetadataError, match="does not honour"):
+        parse(critical=["recipients"])
+
+
+def test_a_rollout_policy_is_read_and_may_be_critical() -> None:
+    said = {"waves": [{"permille": 250}, {"permille": 1000}], "maxFailuresPermille": 200}
+    release = parse(rollout=said, critical=["rollout"])
+    assert release.rollout == Rollout(waves=(Wave(250), Wave(1000)), max_failures=200)
 
 
 def test_a_format_of_a_later_version_is_named() -> None:
