@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Final
 
+from p2pupd.errors import InstallError
 from p2pupd.model.release import ArtifactFormat
 
 CHUNK: Final = 1 << 20
@@ -27,6 +28,18 @@ def _fill(read_into: Callable[[memoryview], int | None], buffer: memoryview) -> 
     while size < len(buffer) and (count := read_into(buffer[size:])):
         size += count
     return size
+
+
+def unpacker_for(carried_as: ArtifactFormat) -> Unpacker:
+    """Raises InstallError where this version cannot unpack that format."""
+    unpacker = UNPACKERS.get(carried_as)
+    if unpacker is None:
+        known = ", ".join(UNPACKERS)
+        raise InstallError(
+            f"this version of p2pupd cannot unpack {carried_as}, only {known}: update it first",
+            reason="unknown-format",
+        )
+    return unpacker
 
 
 UNPACKERS: Final[Mapping[ArtifactFormat, Unpacker]] = {ArtifactFormat.RAW: raw}

@@ -11,7 +11,7 @@ from typing import Final
 from p2pupd.errors import InstallError
 from p2pupd.host.threads import to_the_end
 from p2pupd.install import slot_file
-from p2pupd.install.image import UNPACKERS
+from p2pupd.install.image import unpacker_for
 from p2pupd.install.interface import BootControl, WriteProgress
 from p2pupd.install.ledger import Nothing, SlotLedger
 from p2pupd.install.pair import other
@@ -60,6 +60,7 @@ class SlotsInstaller:
 
         When cancelled, it waits until the last write has ended: nobody writes the slot afterwards.
         """
+        unpacker_for(release.format)
         facts = await self._boot.read()
         if facts.booted != facts.primary:
             raise InstallError(
@@ -94,7 +95,7 @@ class SlotsInstaller:
         path = self._slots[spare]
         refuse_unless_spare(path, running)
         slot_file.refuse_too_large(path, job.length)
-        with closing(UNPACKERS[release.format](content)) as chunks:
+        with closing(unpacker_for(release.format)(content)) as chunks:
             slot_file.write_and_verify(path, chunks, job)
 
     async def arm(self, slot: str) -> None:
