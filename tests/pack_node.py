@@ -61,7 +61,7 @@ class Job:
                 tempfile.TemporaryFile(dir=self._directory) as spool,
             ):
                 image = self._open(f"{name}.img")
-                earlier = pack(image, target, spool, quietly, earlier=earlier).header
+                earlier = pack(image, target, spool, quietly, earlier=earlier)
         return 2 * SIZE
 
     def find(self) -> int:

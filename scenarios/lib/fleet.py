@@ -46,9 +46,14 @@ class Publisher:
         return self
 
     async def release(
-        self, size: int, *options: str, version: str | None = None, hardware: str = HARDWARE
+        self,
+        size: int,
+        *options: str,
+        version: str | None = None,
+        hardware: str = HARDWARE,
+        packed: bool = False,
     ) -> Path:
-        """Sign a new release of random bytes; the image's path."""
+        """Sign a new release of random bytes; the image's path. Carried raw unless `packed`."""
         number = len(self.images) + 1
         image = self.directory / f"image-{number}"
         image.write_bytes(os.urandom(size))
@@ -56,6 +61,7 @@ class Publisher:
         await p2pupd(
             "repo", "add", str(image), "--repo", str(self.repository), "--component", COMPONENT,
             "--version", version or f"1.{number}", "--hardware", hardware, *options, PASS,
+            *([] if packed else ["--raw"]),
         )  # fmt: skip
         return image
 
