@@ -11,8 +11,8 @@ from typing import Final
 from p2pupd.errors import InstallError
 from p2pupd.host.threads import to_the_end
 from p2pupd.install import slot_file
-from p2pupd.install.image import unpacker_for
-from p2pupd.install.interface import BootControl, WriteProgress
+from p2pupd.install.image import UNPACKERS, refuse_wrong_pack
+from p2pupd.install.interface import BootControl, OldImage, WriteProgress
 from p2pupd.install.ledger import Nothing, SlotLedger
 from p2pupd.install.pair import other
 from p2pupd.install.slot_file import WriteJob
@@ -55,12 +55,17 @@ class SlotsInstaller:
         room = await asyncio.to_thread(slot_file.capacity, self._slots[other(facts.booted)])
         return room.size, room.free
 
+    async def running_image(self) -> OldImage:
+        facts = await self._boot.read()
+        holds = await asyncio.to_thread(self._ledger.holds, facts.booted)
+        length = holds.length if isinstance(holds, Image) else None
+        return OldImage(self._slots[facts.booted], length)
+
     async def write(self, release: Release, content: Path, progress: WriteProgress) -> str:
         """As the contract says; `progress` is called on the loop with the bytes written so far.
 
         When cancelled, it waits until the last write has ended: nobody writes the slot afterwards.
         """
-        unpacker_for(release.format)
         facts = await self._boot.read()
         if facts.booted != facts.primary:
             raise InstallError(
@@ -68,6 +73,7 @@ class SlotsInstaller:
                 reason="trial-running",
             )
         spare = other(facts.booted)
+        await asyncio.to_thread(refuse_wrong_pack, release.format, content, release.image)
         await self._boot.disarm(keep=facts.booted)
         await asyncio.to_thread(self._ledger.forget, spare)
         log.info("slot.writes slot=%s release=%d", spare, release.release)
@@ -95,7 +101,7 @@ class SlotsInstaller:
         path = self._slots[spare]
         refuse_unless_spare(path, running)
         slot_file.refuse_too_large(path, job.length)
-        with closing(unpacker_for(release.format)(content)) as chunks:
+        with closing(UNPACKERS[release.format](content, release.image)) as chunks:
             slot_file.write_and_verify(path, chunks, job)
 
     async def arm(self, slot: str) -> None:

@@ -15,7 +15,7 @@ from p2pupd.install.image import CHUNK
 from p2pupd.install.slots import SlotsInstaller
 from p2pupd.model.device import BootFacts
 from p2pupd.model.ids import Sha256
-from p2pupd.model.release import ArtifactFormat, Image, Release
+from p2pupd.model.release import Image, Release
 from tests.builders import a_release
 
 RUNNING = b"the release that runs"
@@ -143,17 +143,6 @@ async def test_writing_disarms_before_the_first_byte(device: Device) -> None:
     with pytest.raises(InstallError):
         await device.installer.write(release_of(IMAGE), device.directory / "gone", print)
     assert await device.installer.boot_facts() == BootFacts("A", "A", None, 0)
-
-
-async def test_a_format_that_cannot_be_unpacked_is_refused_before_the_slot_is_touched(
-    device: Device,
-) -> None:
-    await device.write()
-    packed = replace(release_of(IMAGE), format=ArtifactFormat.PACK1)
-    with pytest.raises(InstallError, match="cannot unpack pack1, only raw") as refused:
-        await device.write(release=packed)
-    assert refused.value.reason == "unknown-format"
-    await device.installer.arm("B")
 
 
 async def test_missing_content_is_named(device: Device) -> None:
