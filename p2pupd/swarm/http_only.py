@@ -227,7 +227,7 @@ class HttpSwarm:
         while not held.whole:
             held.news.clear()
             await self._pieces.bring(artifact, layer, held.missing, take)
-            if not held.whole and not held.missing():
+            if held.held_back and not held.missing():
                 await held.news.wait()
 
     @contextmanager

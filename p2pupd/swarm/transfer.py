@@ -17,6 +17,7 @@ from p2pupd.host.files import NO_SPACE_ERRNOS
 from p2pupd.model.device import ByteCounts, TransferProgress
 from p2pupd.model.ids import DeviceId
 from p2pupd.model.release import Artifact
+from p2pupd.swarm import mesh
 from p2pupd.swarm.alerts import (
     Checked,
     DiskFailed,
@@ -30,7 +31,6 @@ from p2pupd.swarm.alerts import (
 )
 from p2pupd.swarm.hostility import StallWatch
 from p2pupd.swarm.interface import Injected, ProgressListener
-from p2pupd.swarm import mesh
 from p2pupd.swarm.ledger import Ledger, Sums, attributed
 from p2pupd.swarm.mesh import Met
 

@@ -109,7 +109,7 @@ def lying(**changes: Any) -> bytes:
     return encode(replace(HEADER, **changes)) + PACK.raw[HEADER.length :]
 
 
-LIES = {
+LIES: dict[str, tuple[dict[str, Any], str]] = {
     "another length of the image": ({"image_length": len(IMAGE) + 1}, "its table tells of"),
     "a chunk that is longer": (
         {"plain": array("I", [HEADER.plain[0] + 1, *HEADER.plain[1:]])},
