@@ -15,11 +15,13 @@ from p2pupd.core.piece_layer import PieceLayer
 from p2pupd.delta.assembling import Assembly
 from p2pupd.delta.checking import signed_header
 from p2pupd.delta.files import OpenFile, opened
+from p2pupd.delta.header import Header
 from p2pupd.delta.matching import ImageSource, PackSource, Source, find
 from p2pupd.delta.unpacking import header_of
 from p2pupd.engine.transfers import Reuse, ReuseStage
 from p2pupd.errors import HostError, PackError
 from p2pupd.model.device import Origin
+from p2pupd.model.ids import Sha256
 from p2pupd.model.release import Image
 
 BATCH: Final = 1 << 20
@@ -30,12 +32,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Old:
-    """Something of an older release: a pack of the store, else an image, or a pack, of which only
-    the first `length` bytes count."""
+    """Something of an older release: a pack of the store; else a pack, or an image, of which only
+    the first `length` bytes count. `sha256` is the digest that it had, where that is known."""
 
     path: Path
     origin: Origin
     length: int | None = None
+    sha256: Sha256 | None = None
 
 
 @dataclass(slots=True)
@@ -120,15 +123,18 @@ class Rebuilding:
         self._open.close()
 
     def _sources(self, olds: Sequence[Old]) -> list[Source]:
-        """Packs, which are copied, before images, which are cut and compressed again."""
+        """Packs, which are copied, before images, which are cut and compressed again. An image of
+        which there is the pack has nothing more than that one."""
         packs: list[Source] = []
         images: list[Source] = []
+        known: set[Sha256] = set()
         for old in olds:
             try:
                 file = self._open.enter_context(opened(old.path))
-                if pack := _pack(file):
-                    packs.append(pack)
-                elif old.origin is not Origin.STORE:
+                if header := _header(file):
+                    known.add(header.image_sha256)
+                    packs.append(PackSource(file, header))
+                elif old.origin is not Origin.STORE and old.sha256 not in known:
                     images.append(ImageSource(file, old.length))
             except HostError as error:
                 log.info("reuse.unreadable path=%s error=%s", old.path, error)
@@ -168,9 +174,9 @@ class Beginning:
         return self.content[offset : offset + length]
 
 
-def _pack(file: OpenFile) -> PackSource | None:
-    """It as a pack; None where it is something else, or damaged. Raises HostError."""
+def _header(file: OpenFile) -> Header | None:
+    """Of a pack; None where it is something else, or damaged. Raises HostError."""
     try:
-        return PackSource(file, header_of(file))
+        return header_of(file)
     except PackError:
         return None

@@ -92,7 +92,7 @@ class Reuser:
             log.info("reuse.no-images error=%s", error)
             return found
         large = [each for each in images if await asyncio.to_thread(_is_large, each)]
-        return found + [Old(each.path, Origin.SLOT, each.length) for each in large]
+        return found + [Old(x.path, Origin.SLOT, x.length, x.sha256) for x in large]
 
     async def plan(
         self, transfer: Transfer, directory: Path, sources: Sources, tasks: Tasks

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from p2pupd.model.device import BootFacts
+from p2pupd.model.ids import Sha256
 from p2pupd.model.release import Release
 
 WriteProgress = Callable[[int], None]
@@ -13,10 +14,12 @@ WriteProgress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class OldImage:
-    """A file or block device whose first `length` bytes (None: all) may be those of an image."""
+    """A file or block device whose first `length` bytes (None: all) may be those of an image, which
+    once had the SHA-256 `sha256`, where that is known."""
 
     path: Path
     length: int | None = None
+    sha256: Sha256 | None = None
 
 
 class BootControl(Protocol):

@@ -58,8 +58,10 @@ class SlotsInstaller:
     async def running_image(self) -> OldImage:
         facts = await self._boot.read()
         holds = await asyncio.to_thread(self._ledger.holds, facts.booted)
-        length = holds.length if isinstance(holds, Image) else None
-        return OldImage(self._slots[facts.booted], length)
+        path = self._slots[facts.booted]
+        if isinstance(holds, Image):
+            return OldImage(path, holds.length, holds.sha256)
+        return OldImage(path)
 
     async def write(self, release: Release, content: Path, progress: WriteProgress) -> str:
         """As the contract says; `progress` is called on the loop with the bytes written so far.

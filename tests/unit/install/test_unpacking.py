@@ -87,7 +87,9 @@ async def test_a_pack_is_unpacked_over_what_was_there(device: Device) -> None:
     assert device.heard[-1] == len(IMAGE)
     await device.installer.arm("B")
     assert power_on(device.directory / "boot.json").booted == "B"
-    assert await device.installer.running_image() == OldImage(device.slot_b, len(IMAGE))
+    assert await device.installer.running_image() == OldImage(
+        device.slot_b, len(IMAGE), release_of(IMAGE).image.sha256
+    )
 
 
 async def test_zeros_of_a_file_take_no_room(tmp_path: Path) -> None:
