@@ -71,9 +71,6 @@ async def _update(seed: Device, have: list[Device], lack: list[Device], new: byt
         await all_reach([*have, *lack], "waiting", within=120)
         sent = (await scraped(seed, "socket"))["p2pupd_bytes_total", "out", "lan"] - before
         counts = {each.name: await bytes_of(each) for each in [*have, *lack]}
-        for each in [*have, *lack]:
-            status = await each.status()
-            print(each.name, status["transfers"])
         length = sum(counts["new0"][x] for x in SOURCES)
         nobody = length - counts["old0"]["reuse"]
         print(f"pack {length}, nobody has {nobody}, the seed sent {sent}: {sent / nobody:.3f}")
