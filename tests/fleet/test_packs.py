@@ -93,6 +93,7 @@ async def test_each_update_is_made_of_the_one_before(
                 assert moved["reuse"] > 0.6 * stored[number]["length"]
                 assert number - 1 in stored
         figures = came(await scraped(device, "socket"))
+        assert status is not None
         assert sum(figures.values()) == sum(each["length"] for each in status["stored"])
 
 
