@@ -28,9 +28,10 @@ def raw(content: Path, _: Image) -> Chunks:
 
 
 def pack1(content: Path, image: Image) -> Chunks:
-    """What the chunk pack unpacks to, if its header says that this is the signed image."""
+    """What the chunk pack unpacks to, if its header says that this is the signed image. Whether it
+    is one, tells the digest of what was written."""
     with opened(content) as pack:
-        yield from plain_image(pack, signed_header(pack, image))
+        yield from plain_image(pack, signed_header(pack, image), proved=False)
 
 
 def _fill(read_into: Callable[[memoryview], int | None], buffer: memoryview) -> int:
@@ -49,6 +50,14 @@ def refuse_wrong_pack(carried_as: ArtifactFormat, content: Path, image: Image) -
     if carried_as is ArtifactFormat.PACK1:
         with opened(content) as pack:
             signed_header(pack, image)
+
+
+def blame_pack(carried_as: ArtifactFormat, content: Path, image: Image) -> None:
+    """The slot reads as something else than was signed: raises PackError where the pack is why."""
+    if carried_as is ArtifactFormat.PACK1:
+        with opened(content) as pack:
+            for _ in plain_image(pack, signed_header(pack, image)):
+                pass
 
 
 UNPACKERS: Final[Mapping[ArtifactFormat, Unpacker]] = {

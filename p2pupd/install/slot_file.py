@@ -15,6 +15,8 @@ from p2pupd.host.files import NO_SPACE_ERRNOS, sync_directory
 from p2pupd.install.image import CHUNK
 from p2pupd.install.zeros import leave_zeros
 
+DIFFERS: Final = "read-back-differs"
+"""The reason when the medium does not return what was signed."""
 FILE_MODE: Final = 0o600
 _ALLOCATED_UNIT: Final = 512
 
@@ -102,7 +104,7 @@ def write_and_verify(path: Path, chunks: Iterable[memoryview | Zeros], job: Writ
         raise InstallError(
             f"the slot {path} returns other bytes than were written (SHA-256 {found}, "
             f"signed {job.sha256}): the medium may be worn out",
-            reason="read-back-differs",
+            reason=DIFFERS,
         )
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from p2pupd.errors import InstallError
 from p2pupd.host.threads import to_the_end
 from p2pupd.install import slot_file
-from p2pupd.install.image import UNPACKERS, refuse_wrong_pack
+from p2pupd.install.image import UNPACKERS, blame_pack, refuse_wrong_pack
 from p2pupd.install.interface import BootControl, OldImage, WriteProgress
 from p2pupd.install.ledger import Nothing, SlotLedger
 from p2pupd.install.pair import other
@@ -104,7 +104,12 @@ class SlotsInstaller:
         refuse_unless_spare(path, running)
         slot_file.refuse_too_large(path, job.length)
         with closing(UNPACKERS[release.format](content, release.image)) as chunks:
-            slot_file.write_and_verify(path, chunks, job)
+            try:
+                slot_file.write_and_verify(path, chunks, job)
+            except InstallError as error:
+                if error.reason == slot_file.DIFFERS:
+                    blame_pack(release.format, content, release.image)
+                raise
 
     async def arm(self, slot: str) -> None:
         """As the contract says. Raises InstallError also for the slot that runs."""
