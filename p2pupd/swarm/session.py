@@ -51,7 +51,7 @@ class LibtorrentSwarm:
     `own` decides which share of the pieces this device asks for first. With `uploads` off nothing
     is ever sent to a neighbour; one that `carries_all` does not fetch beside the others. With
     `pieces`, what stands still comes by HTTP, and so does what only neighbours without BitTorrent
-    have; with `handout`, seeds choose what they send. Methods may be called before `run`.
+    have; with `handout`, seeds choose what they send.
     """
 
     def __init__(
@@ -156,9 +156,8 @@ class LibtorrentSwarm:
         await self._torrents.inject(transfer, piece, content, source)
 
     def hold_back(self, artifact: Artifact, pieces: Collection[int]) -> None:
-        transfer = self._torrents.hold_back(artifact.pieces_root, frozenset(pieces))
-        if transfer and transfer.handle and transfer.unfinished:
-            transfer.handle.prioritize_pieces(transfer.priorities(self.own))
+        if transfer := self._torrents.hold_back(artifact.pieces_root, frozenset(pieces)):
+            transfer.prioritize(self.own)
 
     async def holdings(self, artifact: Artifact) -> Holdings:
         transfer = self._torrents.get(artifact.pieces_root)
@@ -269,7 +268,7 @@ class LibtorrentSwarm:
             return
         if transfer.unfinished and transfer.handle and sharers != transfer.home:
             transfer.home = sharers
-            transfer.handle.prioritize_pieces(transfer.priorities(self.own))
+            transfer.prioritize(self.own)
 
     async def _look_around(self, transfer: Transfer, now: float) -> None:
         """See who is connected: make up for who did not come, share out among who did."""

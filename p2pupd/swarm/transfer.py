@@ -117,6 +117,11 @@ class Transfer:
             priorities[piece] = NOT_WANTED
         return priorities
 
+    def prioritize(self, own: DeviceId) -> None:
+        """Tell the session the priorities of now."""
+        if self.handle and self.unfinished:
+            self.handle.prioritize_pieces(self.priorities(own))
+
     @property
     def unfinished(self) -> bool:
         return not self.finished.is_set() and not self.leaving
