@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 class _Held(Holding):
     """One artifact here. What is here counts once `layer` is known, or it is `complete`.
 
-    `turn` is held by the one fetch that works. Pieces `held_back` are asked of nobody; `news` is set
-    when there are others, or one came.
+    `turn` is held by the one fetch that works. Pieces `held_back` are asked of nobody; `news` is
+    set when there are others, or one came.
     """
 
     def __init__(self, artifact: Artifact, directory: Path, received: int) -> None:
