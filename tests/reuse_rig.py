@@ -99,7 +99,9 @@ def _swarm(kind: str, shop: Shop, api: SwarmPeer, pieces: HttpPieces, client: Pe
     if kind == "libtorrent":
         return torrents
     stream = RangeClient(CLIENT, api.host).stream
-    return ExpressSwarm(torrents, Wires(client.layer, stream, shop.arrivals), BLOCK_FOR)
+    return ExpressSwarm(
+        torrents, Wires(client.layer, stream, client.handout, shop.arrivals), BLOCK_FOR
+    )
 
 
 @asynccontextmanager
