@@ -31,7 +31,7 @@ def changed(old: bytes, share: float) -> bytes:
 
 @needs_root
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("share", [0.5, 0.25])
+@pytest.mark.parametrize("share", [0.5])
 async def test_what_half_the_floor_has_already_reaches_the_other_half_too(
     tmp_path: Path, share: float
 ) -> None:
@@ -83,4 +83,4 @@ async def _update(seed: Device, have: list[Device], lack: list[Device], new: byt
         assert given > 2 * length
         nobody = length - min(made)
         print(f"pack {length}, nobody has {nobody}, the seed sent {sent}: {sent / nobody:.2f}")
-        assert sent < length
+        assert sent <= 1.15 * nobody
