@@ -47,6 +47,7 @@ from p2pupd.host.clock import Clock
 from p2pupd.host.memory import give_back
 from p2pupd.host.power import power_ok, restart
 from p2pupd.host.systemd import ServiceManager
+from p2pupd.install.interface import OldImage
 from p2pupd.model.device import Announcement, Neighbour, Role
 from p2pupd.model.ids import DeviceId, ManifestDigest, Sha256, announced
 from p2pupd.swarm.arrivals import Arrivals, Wires
@@ -86,8 +87,10 @@ class Daemon:
             self._swarm = self._choose_swarm()
             group = await stack.enter_async_context(asyncio.TaskGroup())
             self._tasks = Tasks(group)
-            self._served = Served(fixed.store, settings.device.role, self._tasks, self._arrivals)
             own, role = fixed.identity.id, settings.device.role
+            self._served = Served(
+                fixed.store, role, self._tasks, self._arrivals, self._swarm.holdings
+            )
             self._handing = Handing(own, role, fixed.store, self._swarm)
             self._tasks.supervise("swarm", self._swarm.run)
             await self._swarm.listening()
@@ -114,6 +117,7 @@ class Daemon:
     def _choose_swarm(self) -> Backed:
         settings, client = self._settings, self._client
         pieces = HttpPieces(client.layer, client.artifact_range, settings.swarm.block_for)
+        self._pieces = pieces
         stream = RangeClient(settings.neighbours, own_loopback(settings.peer.listen)).stream
         role = settings.device.role
         return swarm_backend(
@@ -192,7 +196,15 @@ class Daemon:
             leech_cache=settings.store.leech_cache,
             uplinks=lambda: frozenset(each.id for each in self.view.neighbours() if each.uplink),
             moves=self._moves,
+            asking=self._pieces,
+            old_images=self._old_images,
         )
+
+    async def _old_images(self) -> list[OldImage]:
+        """What runs, and what the configuration names."""
+        named = [OldImage(path) for path in self._settings.delta.sources]
+        install = self.engine.parts.install
+        return [await install.installer.running_image(), *named] if install else named
 
     def _operations(self) -> Operations:
         settings = self._settings

@@ -65,8 +65,8 @@ class Pack:
 
 def packed(image: bytes, earlier: Header | None = None) -> Pack:
     target = io.BytesIO()
-    made = pack(Bytes(image), target, io.BytesIO(), quietly, earlier=earlier)
-    return Pack(target.getvalue(), made.header)
+    header = pack(Bytes(image), target, io.BytesIO(), quietly, earlier=earlier)
+    return Pack(target.getvalue(), header)
 
 
 def unpacked(raw: bytes, slot: Slot | None = None, progress: Progress = quietly) -> bytes:

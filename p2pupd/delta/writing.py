@@ -16,30 +16,13 @@ from p2pupd.delta.frames import Frames
 from p2pupd.delta.header import ZEROS, Header, Table, encode, parse
 from p2pupd.delta.interface import Progress, Readable
 from p2pupd.delta.limits import ID, MOST_RUN
-from p2pupd.delta.solid import solid
-from p2pupd.errors import PackError
+from p2pupd.errors import HostError, PackError
 from p2pupd.model.ids import Sha256
 
 COPY: Final = 1 << 20
-PAYING: Final = 0.98
-"""The share of the image at most that a pack of something that cannot delta has to have."""
-
 Numbers: TypeAlias = "array[int]"
 
 _NO_BYTES: Final = bytes(COPY)
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """What was written. `pays`: carry the pack; otherwise the raw image serves better."""
-
-    header: Header
-    pays: bool
-
-    @property
-    def ratio(self) -> float:
-        """Bytes of the pack for a byte of the image."""
-        return self.header.pack_length / self.header.image_length
 
 
 @dataclass(slots=True)
@@ -70,8 +53,8 @@ def pack(
     progress: Progress,
     *,
     earlier: Header | None = None,
-) -> Packed:
-    """Write the pack of `image` to `target`.
+) -> Header:
+    """Write the pack of `image` to `target`; its header.
 
     `earlier` is the header of the pack of the release before: what is new since then is stored
     together, so that who has any of the releases before it brings few pieces that hold something
@@ -92,8 +75,7 @@ def pack(
     header = parse(head, len(head) + sum(table.stored))
     target.write(head)
     _copy(spool, target, chunks, order)
-    pays = solid(image) is None or header.pack_length < PAYING * image.size
-    return Packed(header, pays)
+    return header
 
 
 def _spooled(
@@ -123,7 +105,7 @@ def _spooled(
             chunks.stored.append(len(kept))
         chunks.image.append(number)
     if done != image.size:
-        raise PackError(f"the image became shorter while it was read: {done} of {image.size} bytes")
+        raise HostError(f"the image became shorter while it was read: {done} of {image.size} bytes")
     progress(done)
     return chunks, Sha256(whole.hexdigest())
 

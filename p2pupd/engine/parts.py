@@ -3,13 +3,14 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from p2pupd.engine.reusing import OldImages, no_images
 from p2pupd.health.interface import ProbeResult
 from p2pupd.install.interface import Installer
 from p2pupd.journal.interface import Journal
 from p2pupd.model.clock import WallClock
 from p2pupd.model.ids import ComponentId, DeviceId, ManifestDigest
 from p2pupd.store.interface import Store
-from p2pupd.swarm.interface import Swarm
+from p2pupd.swarm.interface import Asking, Swarm
 from p2pupd.trust.verifier import Verifier
 
 
@@ -29,7 +30,8 @@ class Parts:
     only if that failed to happen, `power_ok` says whether there is enough power to install.
     `announce` tells the neighbours, without blocking, that the manifest is now this one.
     `leech_cache`: bytes that a leech keeps in its store when nothing is on its way. `uplinks` are
-    the neighbours that have an uplink; `moves` whether payload of that pieces root may move."""
+    the neighbours that have an uplink; `moves` whether payload of that pieces root may move.
+    Without `asking`, nothing is made of older packs and of `old_images`."""
 
     device: DeviceId
     journal: Journal
@@ -45,3 +47,5 @@ class Parts:
     leech_cache: int = 0
     uplinks: Callable[[], frozenset[DeviceId]] = frozenset
     moves: Callable[[str], bool] = lambda _: True
+    asking: Asking | None = None
+    old_images: OldImages = no_images

@@ -116,6 +116,14 @@ class ByteCounts:
     wasted: int = 0
 
 
+class Origin(StrEnum):
+    """What reused bytes were made of. STORE: packs of older releases that are still there, copied.
+    SLOT: images, the running one and those that the configuration names, compressed again."""
+
+    STORE = "store"
+    SLOT = "slot"
+
+
 @dataclass(frozen=True, slots=True)
 class TransferProgress:
     """Where a transfer stands; `peers` are connections that have carried this torrent."""

@@ -119,8 +119,9 @@ class Receiving:
         artifact, ask, busy = transfer.artifact, self._ask, 0
         while ask and transfer.handle is not None and busy < BUSY_TRIES:
             held = await asyncio.to_thread(handles.holdings, transfer.handle, artifact.pieces)
-            pairs = zip(held.here, held.elsewhere, strict=True)
-            unwanted = bits([here or bool(elsewhere) for here, elsewhere in pairs])
+            pairs = enumerate(zip(held.here, held.elsewhere, strict=True))
+            made = transfer.held_back
+            unwanted = bits([here or bool(n) or piece in made for piece, (here, n) in pairs])
             take = partial(self._take, transfer)
             try:
                 if not await ask(seed.host, seed.api_port, artifact, unwanted, take):

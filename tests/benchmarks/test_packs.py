@@ -87,3 +87,13 @@ def test_bytes_inserted_at_the_front_cost_the_header() -> None:
         share = transferred(after, [before.source]) / len(new)
         print(f"\ninserted at the front: {share:.4f}")
         assert share <= 0.01
+
+
+@pytest.mark.timeout(600)
+def test_the_installer_unpacks_into_the_slot_fast_and_small(tmp_path: Path) -> None:
+    """By the clock too: written, synced, and read back."""
+    _cost("image", tmp_path)
+    _cost("pack", tmp_path)
+    installing = _cost("install", tmp_path)
+    assert installing.speed >= 200
+    assert installing.growth <= 32

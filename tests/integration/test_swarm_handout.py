@@ -32,6 +32,7 @@ from p2pupd.wire.handout import Word, encode_number
 from tests.http_swarming import CLIENT, Party, Shelf, express_party, serving
 from tests.support import eventually, running
 from tests.swarming import an_address, an_artifact
+from tests.unit.engine.test_served import nothing_here
 
 MIB = 1 << 20
 SIZE = 6 * MIB + 12345
@@ -252,7 +253,7 @@ async def test_the_layer_of_what_arrives_is_given_as_soon_as_it_is_known(tmp_pat
     layer = layer_of_file(artifact, tmp_path / "source")
     store = DiskStore(tmp_path / "store", StoreSettings(reserve=Bytes(0)))
     async with asyncio.TaskGroup() as group:
-        served = Served(store, Role.PEER, Tasks(group), Arrivals())
+        served = Served(store, Role.PEER, Tasks(group), Arrivals(), nothing_here)
         assert await served.layer(artifact.sha256) is None
         directory = store.place(artifact)
         asking = group.create_task(served.layer(artifact.sha256))

@@ -77,3 +77,11 @@ def test_bits_tell_what_they_were_made_of(flags: list[bool]) -> None:
     turn = Handout(max(1, len(flags))).turn(bits(flags))
     assert [not turn.wants(number) for number in range(len(flags))] == flags
     assert len(bits(flags)) == -(-len(flags) // 8)
+
+
+def test_what_another_device_has_is_handed_out_last() -> None:
+    handout = everything(6)
+    newcomer = handout.turn(b"")
+    assert newcomer.next() == 0
+    handout.turn(bits([False, True, True, True, False, False]))
+    assert taken(newcomer) == [4, 5, 1, 2, 3]
