@@ -21,6 +21,7 @@ from pathlib import Path
 from p2pupd.delta.assembling import Assembly
 from p2pupd.delta.files import OpenFile, opened
 from p2pupd.delta.matching import ImageSource, PackSource, find
+from p2pupd.delta.reading import Reader
 from p2pupd.delta.unpacking import header_of, unpack
 from p2pupd.delta.writing import pack
 from p2pupd.install.bootloaders.statefile import StateFileBootControl
@@ -67,7 +68,8 @@ class Job:
                 tempfile.TemporaryFile(dir=self._directory) as spool,
             ):
                 image = self._open(f"{name}.img")
-                earlier = pack(image, target, spool, quietly, earlier=earlier)
+                header = pack(image, target, spool, quietly, earlier=earlier)
+            earlier = Reader(self._open(f"{name}.pack"), header)
         return 2 * SIZE
 
     def find(self) -> int:

@@ -12,6 +12,7 @@ from p2pupd.delta.header import Header
 from p2pupd.delta.interface import Progress
 from p2pupd.delta.limits import MAGIC
 from p2pupd.delta.matching import ImageSource, PackSource, Source
+from p2pupd.delta.reading import Reader
 from p2pupd.delta.solid import Solid, solid
 from p2pupd.delta.unpacking import header_of
 from p2pupd.delta.writing import pack
@@ -48,10 +49,10 @@ class Packing:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The bytes of a release as a device holds them; `header` where they are a pack."""
+    """The bytes of a release as a device holds them; `pack` where they are one."""
 
     source: Source
-    header: Header | None
+    pack: Reader | None
 
 
 @contextmanager
@@ -59,8 +60,8 @@ def held(older: Older) -> Iterator[Held]:
     """An image or a pack, in a file or on a block device. Raises HostError, PackError."""
     with opened(older.path) as file:
         if file.read_at(0, len(MAGIC)) == MAGIC:
-            header = header_of(file)
-            yield Held(PackSource(file, header), header)
+            source = PackSource(file, header_of(file))
+            yield Held(source, source.reader)
         else:
             yield Held(ImageSource(file), None)
 
@@ -84,7 +85,7 @@ def pack_into(
     kind = solid(image)
     with ExitStack() as stack:
         before = _before(packing, stack)
-        earlier = before.header if before else None
+        earlier = before.pack if before else None
         header = pack(image, target, spool, progress, earlier=earlier)
         update = _update(header, before)
     if kind is not None:

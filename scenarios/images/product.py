@@ -1,5 +1,7 @@
 """p2pupd among the contenders: a pack, and the pieces of it that a device cannot build itself."""
 
+import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,6 +12,7 @@ from p2pupd.delta.files import opened
 from p2pupd.delta.header import Header, header_length, parse
 from p2pupd.delta.limits import PREAMBLE
 from p2pupd.delta.matching import ImageSource, PackSource, Source, find
+from p2pupd.delta.reading import Reader
 from p2pupd.delta.writing import pack
 from p2pupd.publisher.forecast import METADATA, Forecast
 from scenarios.images.commands import ImagesError
@@ -33,11 +36,13 @@ class P2pupd:
     def prepare(self, at: Prepared) -> None:
         """The release before, if there is one, is beside this one, as in a repository."""
         beside = sorted(at.shelf.parent.glob("*/image.pack"))
-        earlier = header_of(beside[0]) if beside else None
-        target, spool = at.shelf / "image.pack", at.shelf / "spool"
-        with opened(at.image) as image, target.open("wb") as to, spool.open("w+b") as between:
-            pack(image, to, between, _unheard, earlier=earlier)
-        spool.unlink()
+        with ExitStack() as stack:
+            image = stack.enter_context(opened(at.image))
+            target = stack.enter_context((at.shelf / "image.pack").open("wb"))
+            spool = stack.enter_context(tempfile.TemporaryFile(dir=at.shelf))
+            had = stack.enter_context(opened(beside[0])) if beside else None
+            earlier = Reader(had, header_of(beside[0])) if had else None
+            pack(image, target, spool, _unheard, earlier=earlier)
 
     def first(self, new: Prepared) -> Cost:
         header = header_of(new.shelf / "image.pack")

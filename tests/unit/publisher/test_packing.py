@@ -90,7 +90,7 @@ def test_the_next_release_is_packed_after_the_one_before(engineer: Engineer) -> 
     added, heard = engineer.publish(2, content)
     earlier = packed(noise(2 * MIB))
     assert engineer.carried(before) == earlier.raw
-    assert engineer.carried(added) == packed(content, earlier.header).raw
+    assert engineer.carried(added) == packed(content, earlier).raw
     assert "with gateway-os 1.1 (release 1) a device fetches" in heard[0]
 
 
