@@ -17,7 +17,7 @@ MIB = 1 << 20
 OLD = noise(8 * MIB) + prose(8 * MIB)
 NEW = noise(100, seed=3) + OLD[: 12 * MIB] + noise(MIB, seed=2) + OLD[12 * MIB :] + bytes(MIB)
 BEFORE = packed(OLD)
-AFTER = packed(NEW, BEFORE.header)
+AFTER = packed(NEW, BEFORE)
 RELEASE = released(NEW, AFTER)
 ARTIFACT = RELEASE.artifact
 

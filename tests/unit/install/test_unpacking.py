@@ -183,10 +183,10 @@ async def test_what_ran_before_can_still_be_returned_to_after_such_a_pack(device
 
 
 async def test_a_damaged_chunk_leaves_a_slot_that_holds_nothing(device: Device) -> None:
-    at = HEADER.offsets[HEADER.chunks // 2]
+    at = HEADER.offsets[HEADER.frames // 2]
     damaged = bytearray(PACK.raw)
     damaged[at + 9] ^= 1
-    await device.refuses(bytes(damaged), "a chunk")
+    await device.refuses(bytes(damaged), "the pack is damaged")
     with pytest.raises(Exception, match="no complete image"):
         await device.installer.arm("B")
     assert device.slot_b.read_bytes()[len(IMAGE) :] in (b"", OLD[len(IMAGE) :])
