@@ -68,12 +68,12 @@ class Here:
     shop: Shop
     notes: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
-    async def has(self, pack: Pack) -> None:
-        """It has had that pack since before, and shares it."""
-        artifact = artifact_of(pack.raw)
+    async def has(self, raw: bytes) -> None:
+        """It has had that pack, or image, since before, and shares it."""
+        artifact = artifact_of(raw)
         directory = self.store.place(artifact)
-        (directory / artifact.pieces_root).write_bytes(pack.raw)
-        keep_layer(PieceLayer.proved(artifact, layer_of(pack.raw)), directory)
+        (directory / artifact.pieces_root).write_bytes(raw)
+        keep_layer(PieceLayer.proved(artifact, layer_of(raw)), directory)
         self.store.verify(artifact)
         await self.swarm.share(artifact, directory)
 

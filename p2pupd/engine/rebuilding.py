@@ -27,13 +27,16 @@ from p2pupd.model.release import Image
 BATCH: Final = 1 << 20
 """Bytes that are handed over at once, at least a piece."""
 
+MOST_IMAGES: Final = 2
+"""Of the store: each is cut, which takes seconds."""
+
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Old:
-    """Something of an older release: a pack of the store; else a pack, or an image, of which only
-    the first `length` bytes count. `sha256` is the digest that it had, where that is known."""
+    """Something of an older release: a pack, or an image, of which only the first `length` bytes
+    count. `sha256` is the digest that it had, where that is known."""
 
     path: Path
     origin: Origin
@@ -64,7 +67,7 @@ class Rebuilding:
         self._told = told
         self._stopped = False
         self._open = ExitStack()
-        self._packs = 0
+        self._stored = 0
         self._assembly: Assembly
         self._pieces: Iterator[tuple[int, bytes]]
         self._expected: set[int] = set()
@@ -86,11 +89,11 @@ class Rebuilding:
             return not here[piece]
 
         self._told.stage = ReuseStage.SEARCHING
-        copied = Assembly(find(header, sources[: self._packs], self._heard), length, lacking)
-        self._told.expected[Origin.STORE] = copied.length
         held = find(header, sources, self._heard)
         self._assembly = Assembly(held, length, lacking)
-        self._told.expected[Origin.SLOT] = self._assembly.length - copied.length
+        stored = Assembly(held.of(self._stored), length, lacking).length
+        self._told.expected[Origin.STORE] = stored
+        self._told.expected[Origin.SLOT] = self._assembly.length - stored
         self._expected = {piece for span in self._assembly.spans() for piece in span.pieces}
         self._told.stage, self._told.done = ReuseStage.BUILDING, 0
         self._told.length = self._assembly.length
@@ -123,31 +126,36 @@ class Rebuilding:
         self._open.close()
 
     def _sources(self, olds: Sequence[Old]) -> list[Source]:
-        """Packs, which are copied, before images, which are cut and compressed again. An image of
-        which there is the pack has nothing more than that one."""
-        packs: list[Source] = []
-        images: list[Source] = []
+        """What the store has before what others have; of each, packs, which are copied, before
+        images, which are cut and compressed again. An image that is there already, or the pack of
+        which is, has nothing more."""
+        packs: dict[Origin, list[Source]] = {origin: [] for origin in Origin}
+        images: dict[Origin, list[Source]] = {origin: [] for origin in Origin}
         known: set[Sha256] = set()
         for old in olds:
             try:
                 file = self._open.enter_context(opened(old.path))
                 if header := _header(file):
                     known.add(header.image_sha256)
-                    packs.append(PackSource(file, header))
-                elif old.origin is not Origin.STORE and old.sha256 not in known:
-                    images.append(ImageSource(file, old.length))
+                    packs[old.origin].append(PackSource(file, header))
+                    continue
+                few = old.origin is not Origin.STORE or len(images[old.origin]) < MOST_IMAGES
+                if few and old.sha256 not in known:
+                    known |= {old.sha256} if old.sha256 else set()
+                    images[old.origin].append(ImageSource(file, old.length))
             except HostError as error:
                 log.info("reuse.unreadable path=%s error=%s", old.path, error)
-        self._packs = len(packs)
-        return [*packs, *images]
+        stored, others = ([*packs[x], *images[x]] for x in (Origin.STORE, Origin.SLOT))
+        self._stored = len(stored)
+        return [*stored, *others]
 
     def _origin(self) -> Origin:
         """Where the bytes of the piece that was made last mostly came from."""
         reused = self._assembly.reused
-        copied = sum(count for source, count in reused.items() if source < self._packs)
-        others = reused.total() - copied
-        more = (copied - self._before[0], others - self._before[1])
-        self._before = (copied, others)
+        stored = sum(count for source, count in reused.items() if source < self._stored)
+        others = reused.total() - stored
+        more = (stored - self._before[0], others - self._before[1])
+        self._before = (stored, others)
         if any(more):
             self._from = Origin.STORE if more[0] >= more[1] else Origin.SLOT
         return self._from

@@ -117,8 +117,8 @@ class ByteCounts:
 
 
 class Origin(StrEnum):
-    """What reused bytes were made of. STORE: packs of older releases that are still there, copied.
-    SLOT: images, the running one and those that the configuration names, compressed again."""
+    """What reused bytes were made of. STORE: older releases that are still there; packs are copied,
+    images compressed again. SLOT: the running image and those that the configuration names."""
 
     STORE = "store"
     SLOT = "slot"

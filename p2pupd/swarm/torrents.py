@@ -135,11 +135,8 @@ class Torrents:
                     await self.teach(known, layer)
                 return known
             await self.leave(known)
-        watch = StallWatch(self._settings.stall_after, asyncio.get_running_loop().time())
-        transfer = Transfer(artifact, directory, self.counts(artifact), watch)
+        transfer = self._transfers[root] = self._new(artifact, directory)
         transfer.layer = layer
-        transfer.hold_back(self._held_back.get(root, frozenset()))
-        self._transfers[root] = transfer
         try:
             if layer is not None:
                 await to_the_end(partial(keep_layer, layer, directory))
@@ -156,6 +153,12 @@ class Torrents:
             self.forget(transfer)
             raise
         log.info("swarm.added root=%s searched=%s", root[:16], begin.searched)
+        return transfer
+
+    def _new(self, artifact: Artifact, directory: Path) -> Transfer:
+        watch = StallWatch(self._settings.stall_after, asyncio.get_running_loop().time())
+        transfer = Transfer(artifact, directory, self.counts(artifact), watch)
+        transfer.hold_back(self._held_back.get(artifact.pieces_root, frozenset()))
         return transfer
 
     @staticmethod

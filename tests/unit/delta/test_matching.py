@@ -9,7 +9,7 @@ import zstandard
 
 from p2pupd.delta.frames import Frames
 from p2pupd.delta.limits import ID
-from p2pupd.delta.matching import NOWHERE, Held, ImageSource, PackSource, find
+from p2pupd.delta.matching import NOWHERE, Held, ImageSource, PackSource, Source, find
 from p2pupd.errors import HostError
 from tests.packing import Bytes, image_source, noise, packed, prose, quietly
 
@@ -51,6 +51,15 @@ def test_each_source_is_asked_only_for_what_those_before_it_lack() -> None:
     held = find(NEW.header, [first.source, second], quietly)
     assert set(held.sources) == {0, 1}
     assert _taken(held) == _stored()
+
+
+def test_what_the_first_sources_alone_have_is_told_without_another_search() -> None:
+    origins: list[Source] = [packed(prose(MIB)).source, image_source(IMAGE)]
+    held = find(NEW.header, origins, quietly)
+    for first in range(3):
+        alone = find(NEW.header, origins[:first], quietly)
+        assert held.of(first).sources == alone.sources
+        assert _taken(held.of(first)) == _taken(alone)
 
 
 def test_what_is_nowhere_is_not_held() -> None:

@@ -9,6 +9,7 @@ import pytest
 from p2pupd.errors import PackError
 from p2pupd.install.interface import OldImage
 from p2pupd.model.device import Origin
+from tests.contents import artifact_of
 from tests.packing import noise, packed, prose
 from tests.reuse_rig import KINDS, Here, a_device, meet, released
 from tests.support import eventually
@@ -47,8 +48,8 @@ async def test_a_pack_in_the_store_is_copied(tmp_path: Path, kind: str) -> None:
         a_device(tmp_path / "s", "libtorrent", seed=True) as seed,
         a_device(tmp_path / "a", kind) as here,
     ):
-        await seed.has(AFTER)
-        await here.has(BEFORE)
+        await seed.has(AFTER.raw)
+        await here.has(BEFORE.raw)
         await fetched(here, seed)
         assert real(here)[Origin.STORE] > 0.8 * ARTIFACT.length
         assert here.counts(ARTIFACT)["lan"] < 0.2 * ARTIFACT.length
@@ -64,9 +65,25 @@ async def test_the_slot_that_runs_is_cut_and_compressed_again(tmp_path: Path, ki
         a_device(tmp_path / "s", "libtorrent", seed=True) as seed,
         a_device(tmp_path / "a", kind, olds=[OldImage(slot, len(OLD))]) as here,
     ):
-        await seed.has(AFTER)
+        await seed.has(AFTER.raw)
         await fetched(here, seed)
         assert real(here)[Origin.SLOT] > 0.8 * ARTIFACT.length
+
+
+async def test_an_image_in_the_store_is_cut_once_even_if_it_runs(tmp_path: Path, kind: str) -> None:
+    """The release before was carried as it is."""
+    slot = tmp_path / "slot"
+    slot.write_bytes(OLD)
+    running = OldImage(slot, len(OLD), artifact_of(OLD).sha256)
+    async with (
+        a_device(tmp_path / "s", "libtorrent", seed=True) as seed,
+        a_device(tmp_path / "a", kind, olds=[running]) as here,
+    ):
+        await seed.has(AFTER.raw)
+        await here.has(OLD)
+        await fetched(here, seed)
+        assert real(here)[Origin.STORE] > 0.8 * ARTIFACT.length
+        assert real(here)[Origin.SLOT] == 0
 
 
 async def test_what_was_made_is_handed_on_before_the_rest_is_here(tmp_path: Path) -> None:
@@ -75,8 +92,8 @@ async def test_what_was_made_is_handed_on_before_the_rest_is_here(tmp_path: Path
         seed = await stack.enter_async_context(a_device(tmp_path / "s", seed=True))
         old = await stack.enter_async_context(a_device(tmp_path / "a"))
         new = await stack.enter_async_context(a_device(tmp_path / "b"))
-        await seed.has(AFTER)
-        await old.has(BEFORE)
+        await seed.has(AFTER.raw)
+        await old.has(BEFORE.raw)
         async with asyncio.TaskGroup() as group:
             meet(old, seed)
             group.create_task(old.content.ensure(RELEASE))
@@ -114,7 +131,7 @@ async def test_an_old_slot_that_is_damaged_costs_the_download(tmp_path: Path, da
         a_device(tmp_path / "s", seed=True) as seed,
         a_device(tmp_path / "a", olds=[OldImage(slot)]) as here,
     ):
-        await seed.has(AFTER)
+        await seed.has(AFTER.raw)
         await fetched(here, seed)
 
 
@@ -127,7 +144,7 @@ async def test_an_old_slot_that_changes_under_the_reader_costs_the_download(
         a_device(tmp_path / "s", seed=True) as seed,
         a_device(tmp_path / "a", olds=[OldImage(slot)]) as here,
     ):
-        await seed.has(AFTER)
+        await seed.has(AFTER.raw)
         meet(here, seed)
         async with asyncio.TaskGroup() as group:
             group.create_task(here.content.ensure(RELEASE))
@@ -147,8 +164,8 @@ async def test_an_old_pack_that_rotted_costs_the_download(tmp_path: Path, kind: 
         a_device(tmp_path / "s", seed=True) as seed,
         a_device(tmp_path / "a", kind) as here,
     ):
-        await seed.has(AFTER)
-        await here.has(BEFORE)
+        await seed.has(AFTER.raw)
+        await here.has(BEFORE.raw)
         (found,) = here.store.objects()
         with open(found.path, "r+b") as file:
             file.seek(len(BEFORE.raw) // 2)
@@ -163,8 +180,8 @@ async def test_a_pack_of_another_image_than_the_signed_one_is_refused(tmp_path: 
         a_device(tmp_path / "s", seed=True) as seed,
         a_device(tmp_path / "a") as here,
     ):
-        await seed.has(AFTER)
-        await here.has(BEFORE)
+        await seed.has(AFTER.raw)
+        await here.has(BEFORE.raw)
         meet(here, seed)
         with pytest.raises(PackError, match="signed are") as refused:
             await here.content.ensure(lying)
@@ -179,7 +196,7 @@ async def test_a_device_with_nothing_old_asks_for_no_header(tmp_path: Path, kind
         a_device(tmp_path / "s", seed=True) as seed,
         a_device(tmp_path / "a", kind, olds=[OldImage(small), OldImage(tmp_path / "no")]) as here,
     ):
-        await seed.has(AFTER)
+        await seed.has(AFTER.raw)
         await fetched(here, seed)
         assert here.content.transfers()[-1].reuse is None
         assert here.counts(ARTIFACT) == {"lan": ARTIFACT.length}
@@ -187,9 +204,9 @@ async def test_a_device_with_nothing_old_asks_for_no_header(tmp_path: Path, kind
 
 async def test_what_was_made_before_a_restart_is_not_made_again(tmp_path: Path, kind: str) -> None:
     async with a_device(tmp_path / "s", seed=True) as seed:
-        await seed.has(AFTER)
+        await seed.has(AFTER.raw)
         async with a_device(tmp_path / "a", kind) as here:
-            await here.has(BEFORE)
+            await here.has(BEFORE.raw)
             meet(here, seed)
             async with asyncio.TaskGroup() as group:
                 fetching = group.create_task(here.content.ensure(RELEASE))
@@ -197,6 +214,6 @@ async def test_what_was_made_before_a_restart_is_not_made_again(tmp_path: Path, 
                 await eventually(lambda: transfer.reuse and sum(transfer.reuse.real.values()))
                 fetching.cancel()
         async with a_device(tmp_path / "a", kind) as here:
-            await here.has(BEFORE)
+            await here.has(BEFORE.raw)
             await fetched(here, seed)
             assert here.counts(ARTIFACT)["reuse"] > 0.8 * ARTIFACT.length
