@@ -51,14 +51,15 @@ def plain_image(
 ) -> Generator[memoryview | Zeros, None, None]:
     """The image in order; each part is valid until the next one is asked for. Raises as `unpack`.
 
-    Not `proved`, the digest of the whole is left to the caller. Parts begin at multiples of GRAIN;
-    data has at most BLOCK bytes, zeros any number.
+    Not `proved`, the length alone is right, and the digest of the whole is left to the caller.
+    Parts begin at multiples of GRAIN; data has at most BLOCK bytes, zeros any number.
     """
+    parts = _grained(_plain_chunks(Reader(pack, header, checked=proved)))
     if not proved:
-        yield from _grained(_plain_chunks(pack, header))
+        yield from parts
         return
     digest = hashlib.sha256()
-    for part in _grained(_plain_chunks(pack, header)):
+    for part in parts:
         if isinstance(part, Zeros):
             for at in range(0, part.length, BLOCK):
                 digest.update(memoryview(_NO_BYTES)[: part.length - at])
@@ -69,10 +70,9 @@ def plain_image(
         raise PackError("the pack is damaged: its chunks make another image than its header says")
 
 
-def _plain_chunks(pack: Readable, header: Header) -> Iterator[memoryview | Zeros]:
-    """The image in parts, each of which is right."""
-    reader = Reader(pack, header)
-    for run in header.runs():
+def _plain_chunks(reader: Reader) -> Iterator[memoryview | Zeros]:
+    """The image in parts."""
+    for run in reader.header.runs():
         if run.first is None:
             yield Zeros(run.amount)
         else:
