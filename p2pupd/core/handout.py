@@ -11,6 +11,20 @@ from typing import Final
 
 RECENT: Final = 4
 """Pieces that may not have arrived when a connection breaks: they are handed out once more."""
+WORTH_IT: Final = 4 * 1024 * 1024
+"""Bytes: a smaller artifact is there before it matters who sends what."""
+FEWEST_MAKERS: Final = 2
+"""Devices between which it matters who asks the seed for what the other makes."""
+
+
+def pays(length: int, devices: int, fewest: int, *, made: bool) -> bool:
+    """Whether seeds should choose what they send of an artifact of `length` bytes to so many
+    devices, where that pays from `fewest` on.
+
+    Of what is `made` in part by devices that have an older release it pays for any two: those that
+    have nothing old would ask the seeds for what the others make.
+    """
+    return length >= WORTH_IT and devices >= (min(fewest, FEWEST_MAKERS) if made else fewest)
 
 
 class Handout:

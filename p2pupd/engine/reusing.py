@@ -34,7 +34,7 @@ from p2pupd.swarm.piece_file import PieceFile
 WORTH_IT: Final = 1 << 20
 """Bytes: for a smaller pack, or of a smaller image, nothing is looked for."""
 MOST_PACKS: Final = 16
-"""Packs of the store that are looked at: those used last."""
+"""Packs and images of the store that are looked at: those used last."""
 PLANNED_WITHIN: Final = 30.0
 """Seconds until a pack is fetched although it is not known yet what of it is here."""
 SUPPLY: Final = "reuse"
@@ -80,12 +80,12 @@ class Reuser:
     async def olds(self, release: Release) -> list[Old]:
         """What pieces of it may be made of; empty where it is not worth looking."""
         artifact = release.artifact
-        if release.format is not ArtifactFormat.PACK1 or artifact.length < WORTH_IT:
+        if artifact.length < WORTH_IT:
             return []
         stored = await asyncio.to_thread(self._store.objects)
         others = [each for each in stored if each.verified and each.artifact != artifact]
         newest = sorted(others, key=lambda each: -each.last_used)[:MOST_PACKS]
-        found = [Old(each.path, Origin.STORE) for each in newest]
+        found = [Old(each.path, Origin.STORE, sha256=each.artifact.sha256) for each in newest]
         try:
             images = await self._old_images()
         except UpdateError as error:
@@ -102,19 +102,23 @@ class Reuser:
 
         A stick that is in brings everything as soon: then nothing is made.
         """
+        release = transfer.release
+        if transfer.reuse is not None or release.format is not ArtifactFormat.PACK1:
+            return
+        self._swarm.hold_back(release.artifact, ())
         stick = any(each.open_content for each in sources())
-        if transfer.reuse is not None or stick or not (olds := await self.olds(transfer.release)):
+        if stick or not (olds := await self.olds(release)):
             return
         told = transfer.reuse = Reuse()
         work = self._run(transfer, told, olds, directory, sources)
-        transfer.supplies[SUPPLY] = tasks.start(f"reuse {transfer.release.label}", work)
+        transfer.supplies[SUPPLY] = tasks.start(f"reuse {release.label}", work)
         try:
             async with asyncio.timeout(PLANNED_WITHIN):
                 await told.planned.wait()
         except TimeoutError:
-            log.info("reuse.late release=%s", transfer.release.label)
+            log.info("reuse.late release=%s", release.label)
         except asyncio.CancelledError:
-            await self._swarm.drop(transfer.release.artifact)
+            await self._swarm.drop(release.artifact)
             raise
         if transfer.broken is not None:
             raise transfer.broken

@@ -115,7 +115,8 @@ class Swarm(Protocol):
         """Ask nobody for these pieces, because they will be injected; ask for all others.
 
         Replaces what was held back before, and counts before it is fetched, too. A fetch does not
-        end while pieces are held back that are not here.
+        end while pieces are held back that are not here. To be called of everything that devices
+        may make in part, be it for no piece: then a seed is not asked for what another one makes.
         """
 
     async def holdings(self, artifact: Artifact) -> Holdings:

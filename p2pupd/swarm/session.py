@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -156,6 +157,7 @@ class LibtorrentSwarm:
         await self._torrents.inject(transfer, piece, content, source)
 
     def hold_back(self, artifact: Artifact, pieces: Collection[int]) -> None:
+        self.receiving.made.add(artifact.pieces_root)
         if transfer := self._torrents.hold_back(artifact.pieces_root, frozenset(pieces)):
             transfer.prioritize(self.own)
 
@@ -343,11 +345,9 @@ class LibtorrentSwarm:
         rescue = Rescue(self._torrents, pieces, group, stir) if pieces else None
         while True:
             busy = any(transfer.unfinished for transfer in self._torrents)
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(BUSY_TICK if busy else IDLE_TICK):
                     await self._stirred.wait()
-            except TimeoutError:
-                pass
             self._stirred.clear()
             if self._torrents:
                 listening.session.post_torrent_updates()

@@ -17,8 +17,6 @@ BLOCK = 256 << 10
 SIZE = 64 * MIB
 MBIT = 50
 DEVICES = 8
-HANDED = {"swarm": {"handout": 1}}
-"""On a floor of eight, too, the seed chooses which piece it sends to whom."""
 
 
 def changed(old: bytes, share: float) -> bytes:
@@ -42,8 +40,8 @@ async def test_what_half_the_floor_has_already_reaches_the_other_half_too(
     with network(MBIT) as net:
         async with fleet(net, publisher.anchor) as floor:
             seed = floor.seed()
-            have = [floor.device(f"old{number}", settings=HANDED) for number in range(DEVICES // 2)]
-            lack = [floor.device(f"new{number}", settings=HANDED) for number in range(DEVICES // 2)]
+            have = [floor.device(f"old{number}") for number in range(DEVICES // 2)]
+            lack = [floor.device(f"new{number}") for number in range(DEVICES // 2)]
             async with powered([seed]):
                 stick = await publisher.stick(floor.stick)
                 async with powered(have):
