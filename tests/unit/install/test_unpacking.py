@@ -182,8 +182,16 @@ async def test_what_ran_before_can_still_be_returned_to_after_such_a_pack(device
     assert power_on(device.directory / "boot.json").booted == "A"
 
 
-async def test_a_damaged_chunk_leaves_a_slot_that_holds_nothing(device: Device) -> None:
-    at = HEADER.offsets[HEADER.frames // 2]
+@pytest.mark.parametrize("compressed", [True, False])
+async def test_a_damaged_chunk_leaves_a_slot_that_holds_nothing(
+    device: Device, compressed: bool
+) -> None:
+    """As it is expanded, or only when the slot is read back."""
+    at = next(
+        HEADER.offsets[frame]
+        for frame in range(HEADER.frames)
+        if (HEADER.stored[frame] < HEADER.plain_length(frame)) is compressed
+    )
     damaged = bytearray(PACK.raw)
     damaged[at + 9] ^= 1
     await device.refuses(bytes(damaged), "the pack is damaged")
