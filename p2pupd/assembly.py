@@ -13,6 +13,7 @@ from p2pupd.discovery.settings import DiscoverySettings
 from p2pupd.discovery.static import StaticPeers
 from p2pupd.engine.accounting import Accounts
 from p2pupd.engine.courses import CourseFile
+from p2pupd.engine.delta_settings import DeltaSettings
 from p2pupd.engine.fleet import Fleet
 from p2pupd.engine.fleetsync import Call
 from p2pupd.engine.line import LineCare
@@ -30,6 +31,7 @@ from p2pupd.feeds.usb import UsbFeed
 from p2pupd.host.clock import Clock
 from p2pupd.host.files import hold
 from p2pupd.install.bootloaders.select import boot_control
+from p2pupd.install.interface import OldImage
 from p2pupd.install.slots import SlotsInstaller
 from p2pupd.journal.sqlite import SqliteJournal
 from p2pupd.model.device import Announcement, Neighbour, Role
@@ -82,6 +84,12 @@ def install_part(settings: Settings) -> InstallPart | None:
     return InstallPart(
         ComponentId(install.component), install.installer, installer, line=install.line
     )
+
+
+async def old_images(settings: DeltaSettings, install: InstallPart | None) -> list[OldImage]:
+    """Images that pieces of a pack may be made of: what runs, and what the settings name."""
+    named = [OldImage(path) for path in settings.sources]
+    return [await install.installer.running_image(), *named] if install else named
 
 
 def fleet_part(

@@ -22,6 +22,7 @@ from p2pupd.assembly import (
     fleet_part,
     install_part,
     media_feeds,
+    old_images,
     open_disk,
     order_shelf,
     own_loopback,
@@ -98,8 +99,10 @@ class Daemon:
             self._swarm = self._choose_swarm()
             group = await stack.enter_async_context(asyncio.TaskGroup())
             self._tasks = Tasks(group)
-            self._served = Served(fixed.store, settings.device.role, self._tasks, self._arrivals)
             own, role = fixed.identity.id, settings.device.role
+            self._served = Served(
+                fixed.store, role, self._tasks, self._arrivals, self._swarm.holdings
+            )
             self._handing = Handing(own, role, fixed.store, self._swarm)
             self._tasks.supervise("swarm", self._swarm.run)
             await self._swarm.listening()
@@ -128,6 +131,7 @@ class Daemon:
     def _choose_swarm(self) -> Backed:
         settings, client = self._settings, self._client
         pieces = HttpPieces(client.layer, client.artifact_range, settings.swarm.block_for)
+        self._pieces = pieces
         stream = RangeClient(settings.neighbours, own_loopback(settings.peer.listen)).stream
         role = settings.device.role
         return swarm_backend(
@@ -197,14 +201,14 @@ class Daemon:
 
     def _parts(self) -> Parts:
         settings, fixed = self._settings, self._fixed
-        device = settings.device
+        device, install = settings.device, install_part(settings)
         return Parts(
             device=fixed.identity.id,
             journal=fixed.journal,
             store=fixed.store,
             swarm=self._swarm,
             verifier=fixed.verifier,
-            install=install_part(settings),
+            install=install,
             clock=Clock(settings.clock).read,
             probe=HealthRunner(settings.health, configured_probes(settings.health)).run,
             reboot=partial(restart, device.reboot_command, device.reboot_timeout),
@@ -216,6 +220,8 @@ class Daemon:
             view=lambda: self.fleet.view,
             changed=self.fleet.poke,
             site=site_part(settings, self.orders),
+            asking=self._pieces,
+            old_images=partial(old_images, settings.delta, install),
         )
 
     def _operations(self, accounts: Accounts) -> Operations:

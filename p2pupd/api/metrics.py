@@ -98,11 +98,27 @@ class _Meters(Collector):
             moved.add_metric(("in", source), getattr(payload, source))
         moved.add_metric(("out", "lan"), payload.sent)
         yield moved
+        yield from self._reuse()
         yield CounterMetricFamily(
             "p2pupd_wasted_bytes",
             "Payload bytes received in vain: twice, or wrong.",
             value=payload.wasted,
         )
+
+    def _reuse(self) -> Iterator[Metric]:
+        told = self._reading.reuse
+        for name, what, made in (
+            ("p2pupd_reuse_expected_bytes", "was expected to be made", told.expected),
+            ("p2pupd_reused_bytes", "was made", told.real),
+        ):
+            family = CounterMetricFamily(
+                name,
+                f"What of packs {what} of older packs in the store, and of the slot that runs.",
+                labels=("origin",),
+            )
+            for origin, count in made.items():
+                family.add_metric((origin,), count)
+            yield family
 
     def _deployments(self) -> Iterator[Metric]:
         reading = self._reading

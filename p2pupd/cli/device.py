@@ -18,6 +18,12 @@ WHY_STOPPED = {
     "outside-windows": "outside of transfer windows",
 }
 SOURCES = ("lan", "uplink", "usb", "reuse")
+REUSE_STAGES = {
+    "asking": "asks what is in the pack",
+    "searching": "looks for it in what is here, {} so far",
+    "building": "makes",
+    "over": "of the pack",
+}
 UNDER_WAY = {"fetching", "importing"}
 ROLLBACK_PENDING = 120
 
@@ -214,9 +220,26 @@ def _transfers(transfers: list[dict[str, Any]]) -> Text:
             text.append(f"\n  {moved}", "default not bold")
         if state in UNDER_WAY and each["source"] not in ("", "lan"):
             text.append(f"\n  reads {each['source']}", "default not bold")
+        if reused := _reused(each.get("reuse")):
+            text.append(f"\n  {reused}", "default not bold")
         if each["reason"]:
             text.append(f"\n  {each['reason']}: {each['detail']}", "not bold yellow")
     return text
+
+
+def _reused(reuse: dict[str, Any] | None) -> str:
+    """What is made of older packs and the slot: how far it is, what was expected and what came."""
+    if reuse is None:
+        return ""
+    parts = [
+        f"{origin} {size(reuse['real'][origin])} (expected {size(expected)})"
+        for origin, expected in reuse["expected"].items()
+        if expected
+    ]
+    stage = REUSE_STAGES[reuse["stage"]]
+    if reuse["stage"] == "searching":
+        stage = stage.format(size(reuse["done"]))
+    return f"{stage}: {', '.join(parts)}" if parts else stage
 
 
 def _from(transfer: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Final
 
 from p2pupd.api.settings import ControlSettings, MetricsSettings, PeerApiSettings
 from p2pupd.discovery.settings import DiscoverySettings
+from p2pupd.engine.delta_settings import DeltaSettings
 from p2pupd.engine.fleet_settings import FleetSettings
 from p2pupd.engine.limit_settings import LimitSettings
 from p2pupd.engine.settings import DeviceSettings
@@ -44,6 +45,7 @@ class Settings:
     media: MediaSettings = field(default_factory=MediaSettings)
     uplink: UplinkSettings = field(default_factory=UplinkSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
+    delta: DeltaSettings = field(default_factory=DeltaSettings)
     journal: JournalSettings = field(default_factory=JournalSettings)
     fleet: FleetSettings = field(default_factory=FleetSettings)
     site: SiteSettings = field(default_factory=SiteSettings)

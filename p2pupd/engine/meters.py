@@ -10,7 +10,8 @@ from p2pupd.engine.handlers import Handlers
 from p2pupd.engine.parts import Parts
 from p2pupd.errors import UpdateError
 from p2pupd.model.deployment import ENDED, Phase
-from p2pupd.model.metrics import Reading, UplinkReading
+from p2pupd.model.device import Origin
+from p2pupd.model.metrics import Reading, ReuseReading, UplinkReading
 
 Json = dict[str, Any]
 
@@ -47,6 +48,15 @@ async def reading(
         store_quota=usage.quota,
         moving=moving,
         uplink=UplinkReading(uplink["available"], uplink["month_bytes"]) if uplink else None,
+        reuse=_reuse(handlers),
+    )
+
+
+def _reuse(handlers: Handlers) -> ReuseReading:
+    told = [each.reuse for each in handlers.content.transfers() if each.reuse]
+    return ReuseReading(
+        {origin: sum(each.expected[origin] for each in told) for origin in Origin},
+        {origin: sum(each.real[origin] for each in told) for origin in Origin},
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from p2pupd.core.orders import NO_ORDERS, SiteOrders
 from p2pupd.engine.courses import CourseFile
+from p2pupd.engine.reusing import OldImages, no_images
 from p2pupd.engine.site_settings import SiteSettings
 from p2pupd.health.interface import ProbeResult
 from p2pupd.install.interface import Installer
@@ -13,7 +14,7 @@ from p2pupd.model.clock import WallClock
 from p2pupd.model.fleet import View
 from p2pupd.model.ids import ComponentId, DeviceId, ManifestDigest
 from p2pupd.store.interface import Store
-from p2pupd.swarm.interface import Swarm
+from p2pupd.swarm.interface import Asking, Swarm
 from p2pupd.trust.verifier import Verifier
 
 
@@ -45,7 +46,8 @@ class Parts:
     `announce` tells the neighbours, without blocking, that the manifest is now this one.
     `leech_cache`: bytes that a leech keeps in its store when nothing is on its way. `uplinks` are
     the neighbours that have an uplink; `moves` whether payload of that pieces root may move; `view`
-    what this device has heard of the floor. `changed` is called after every line of history."""
+    what this device has heard of the floor. `changed` is called after every line of history.
+    Without `asking`, nothing is made of older packs and of `old_images`."""
 
     device: DeviceId
     journal: Journal
@@ -64,3 +66,5 @@ class Parts:
     view: Callable[[], View] = View
     changed: Callable[[], None] = lambda: None
     site: SitePart = SitePart()
+    asking: Asking | None = None
+    old_images: OldImages = no_images

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from p2pupd.model.device import ByteCounts
+from p2pupd.model.device import ByteCounts, Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +12,14 @@ class UplinkReading:
 
     available: bool
     month_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReuseReading:
+    """Bytes of packs that this device expected to make itself, and really made, since its start."""
+
+    expected: Mapping[Origin, int]
+    real: Mapping[Origin, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +46,4 @@ class Reading:
     store_quota: int
     moving: bool
     uplink: UplinkReading | None
+    reuse: ReuseReading

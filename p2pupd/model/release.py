@@ -38,6 +38,9 @@ class ArtifactFormat(StrEnum):
     """How the carried file relates to the image."""
 
     RAW = "raw"
+    """The carried file is the image."""
+    PACK1 = "pack1"
+    """It is a chunk pack, which unpacks to the image (docs/pack-format.md)."""
 
 
 class Urgency(StrEnum):

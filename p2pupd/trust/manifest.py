@@ -87,6 +87,7 @@ def parse_custom(custom: Mapping[str, Any], target_name: str, length: int, sha25
         raise fields.wrong("schema", f"this daemon reads schema {SCHEMA}")
     fields.check_plain()
     artifact = _artifact(fields, length, sha256)
+    carried_as = fields.choice("format", ArtifactFormat)
     return Release(
         target=target_name,
         component=ComponentId(fields.text("componentId", COMPONENT_PATTERN)),
@@ -95,9 +96,9 @@ def parse_custom(custom: Mapping[str, Any], target_name: str, length: int, sha25
         kind=fields.choice("kind", UpdateKind),
         hardware_ids=fields.texts("hardwareIds", HARDWARE_PATTERN, least=1),
         installer=fields.choice("installer", InstallerKind),
-        format=fields.choice("format", ArtifactFormat),
+        format=carried_as,
         artifact=artifact,
-        image=fields.image(artifact),
+        image=fields.image(artifact, carried_as),
         min_release=fields.integer("minRelease", None),
         depends_on=fields.dependencies("dependsOn"),
         conflicts=tuple(map(ComponentId, fields.texts("conflicts", COMPONENT_PATTERN))),
@@ -135,7 +136,9 @@ def custom_for(release: Release) -> dict[str, Any]:
         "format": str(release.format),
         "urgency": str(release.urgency),
     }
+    image = {"length": release.image.length, "sha256": release.image.sha256}
     optional: dict[str, Any] = {
+        "image": None if release.format is ArtifactFormat.RAW else image,
         "minRelease": release.min_release,
         "dependsOn": [
             {"componentId": each.component, "minRelease": each.min_release}
@@ -225,16 +228,20 @@ class _Fields:
             raise inner.wrong("pieceLength", f"no power of two from {MIN_PIECE} to {MAX_PIECE}")
         return Sha256(root), length
 
-    def image(self, artifact: Artifact) -> Image:
-        """What is installed: with `format: raw` the carried file itself, whatever else is said."""
+    def image(self, artifact: Artifact, carried_as: ArtifactFormat) -> Image:
+        """What is installed. With `raw` it is the carried file, and need not be said."""
         carried = Image(artifact.length, artifact.sha256)
-        if "image" not in self._custom:
+        raw = carried_as is ArtifactFormat.RAW
+        if raw and "image" not in self._custom:
             return carried
-        if not isinstance(self._custom["image"], dict):
+        if not isinstance(self._custom.get("image"), dict):
             raise self.wrong("image", "must be an object with length and sha256")
         inner = _Fields(self._custom["image"], self._target, "custom.image")
-        said = Image(inner.integer("length"), Sha256(inner.text("sha256", SHA256_PATTERN)))
-        if said != carried:
+        length = inner.integer("length")
+        if not 0 < length <= MAX_LENGTH:
+            raise inner.wrong("length", f"{length} bytes are not within 1 to {MAX_LENGTH}")
+        said = Image(length, Sha256(inner.text("sha256", SHA256_PATTERN)))
+        if raw and said != carried:
             raise self.wrong("image", "is not the target itself, although the format is raw")
         return said
 

@@ -12,7 +12,7 @@ from p2pupd.model.release import Dependency, InstallerKind, Release, UpdateKind,
 from p2pupd.model.rollout import Rollout, Wave
 from p2pupd.trust.manifest import MAX_RELEASE, NOTES_PATTERN, custom_for, parse_custom
 from p2pupd.trust.policy import GROUP_PATTERN, MAX_SOAK_MINUTES
-from tests.builders import a_release
+from tests.builders import a_pack, a_release
 
 NUMBERS = st.integers(0, MAX_RELEASE)
 COMPONENTS = st.from_regex(COMPONENT_PATTERN, fullmatch=True).map(ComponentId)
@@ -47,7 +47,7 @@ def policies(draw: st.DrawFn) -> Rollout:
 
 RELEASES = st.builds(
     replace,
-    st.just(a_release()),
+    st.sampled_from((a_release(), a_pack())),
     component=COMPONENTS,
     release=NUMBERS,
     kind=st.sampled_from(UpdateKind),
@@ -77,9 +77,9 @@ def test_a_release_comes_back(release: Release) -> None:
     assert parse_custom(custom, release.target, artifact.length, artifact.sha256) == release
 
 
-@given(st.sampled_from([*sorted(custom_for(a_release())), "rollout"]), JSON)
+@given(st.sampled_from([*sorted(custom_for(a_pack())), "rollout"]), JSON)
 def test_any_value_in_any_field_is_read_or_refused_with_one_error(name: str, value: Any) -> None:
-    release = a_release()
+    release = a_pack()
     custom = custom_for(release) | {name: value}
     refusal = ""
     try:

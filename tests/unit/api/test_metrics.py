@@ -19,8 +19,8 @@ from p2pupd.api.metrics import listen, render, serve
 from p2pupd.api.settings import MetricsSettings
 from p2pupd.config.load import load_config
 from p2pupd.errors import ConfigError, HostError
-from p2pupd.model.device import ByteCounts
-from p2pupd.model.metrics import Reading, UplinkReading
+from p2pupd.model.device import ByteCounts, Origin
+from p2pupd.model.metrics import Reading, ReuseReading, UplinkReading
 from tests.support import running
 
 READING = Reading(
@@ -37,6 +37,7 @@ READING = Reading(
     store_quota=8 << 30,
     moving=True,
     uplink=UplinkReading(available=False, month_bytes=1234),
+    reuse=ReuseReading({Origin.STORE: 50, Origin.SLOT: 6}, {Origin.STORE: 30, Origin.SLOT: 0}),
 )
 NAME = re.compile(r"p2pupd(_[a-z]+)+")
 UNITS = {"seconds", "bytes"}
@@ -67,6 +68,10 @@ EXPECTED = {
     key("bytes_total", direction="in", source="usb"): 30,
     key("bytes_total", direction="in", source="reuse"): 40,
     key("bytes_total", direction="out", source="lan"): 70,
+    key("reuse_expected_bytes_total", origin="store"): 50,
+    key("reuse_expected_bytes_total", origin="slot"): 6,
+    key("reused_bytes_total", origin="store"): 30,
+    key("reused_bytes_total", origin="slot"): 0,
     key("wasted_bytes_total"): 5,
     key("peers"): 3,
     key("deployments_total", result="confirmed"): 2,

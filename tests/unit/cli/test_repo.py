@@ -290,7 +290,7 @@ def test_export_writes_a_stick_that_show_reads(acme: Path, tmp_path: Path, capsy
     assert run(["repo", "show", "--repo", "stick"]) == 0
     assert run(["repo", "show", "stick"]) == 0
     listing = capsys.readouterr().out
-    assert "os 1.0 (release 1)  for rev-a  49994 bytes  (file not here)" in listing
+    assert "bytes in a pack, 49994 unpacked  (file not here)" in listing
     assert "timestamp    version 3" in listing
     assert run(["repo", "export", "stick", "--repo", "acme"]) == 0
     assert "holds all of this already" in capsys.readouterr().out
@@ -330,3 +330,50 @@ def test_the_passphrase_is_asked_for_where_nothing_is_drawn_over_it(
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert b"\x1b[" not in before
     assert b"os 1.0 (release 1)" in shown
+
+
+@pytest.mark.usefixtures("acme")
+def test_add_packs_unless_it_is_told_not_to(capsys: Said) -> None:
+    assert add("1.0") == 0
+    assert "the pack has" in capsys.readouterr().out
+    assert add("1.1", "--raw") == 0
+    assert "the pack has" not in capsys.readouterr().out
+    formats = {each["version"]: each["format"] for each in shown("acme", capsys)["releases"]}
+    assert formats == {"1.0": "pack1", "1.1": "raw"}
+
+
+@pytest.mark.usefixtures("acme")
+def test_add_warns_of_what_is_compressed_as_a_whole(capsys: Said) -> None:
+    Path("os.img.zst").write_bytes(b"\x28\xb5\x2f\xfd" + os.urandom(100_000))
+    described = ["--repo", "acme", "--component", "os", "--version", "1", "--hardware", "a"]
+    assert run(["repo", "add", "os.img.zst", *described]) == 0
+    said = capsys.readouterr()
+    assert "warning: os.img.zst is zstd" in said.err
+    assert "carried as it is" in said.out
+
+
+@pytest.mark.usefixtures("acme")
+def test_show_tells_what_an_update_brings(capsys: Said) -> None:
+    assert add("1.0") == 0
+    assert add("1.1") == 0
+    capsys.readouterr()
+    assert run(["repo", "show", "acme", "--against", "1"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("os 1.1 (release 2), for a device that has os 1.0 (release 1)\n")
+    assert "on the wire" in said
+    same = ["--against", "1.0.img", "--component", "os", "--release", "2", "--json"]
+    assert run(["repo", "show", "acme", *same]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["against"] == "1.0.img"
+    assert told["image"] == 49_994
+
+
+@pytest.mark.usefixtures("acme")
+def test_which_update_is_only_asked_with_an_older_release(capsys: Said) -> None:
+    assert run(["repo", "show", "acme", "--component", "os"]) == 2
+    assert "add --against OLD" in capsys.readouterr().err
+    assert add("1.0") == 0
+    assert run(["repo", "show", "acme", "--against", "9"]) == 2
+    assert "no release 9 of os, only 1" in capsys.readouterr().err
+    assert run(["repo", "show", "acme", "--against", "absent.img"]) == 1
+    assert "absent.img" in capsys.readouterr().err
