@@ -13,10 +13,10 @@ from typing import Final
 from p2pupd.delta.header import Header
 from p2pupd.delta.limits import ID
 
-FRAME: Final = 128 << 10
+FRAME: Final = 256 << 10
 """Plain bytes that a frame has at the most, unless it is a single chunk. Updates of Debian images
-are 2 % larger with half of it, and 2 % smaller with twice of it; but whoever holds only a part of a
-frame fetches all of it."""
+are 2 % larger with half of it. But whoever holds only a part of a frame fetches all of it: from an
+image that was never published, an update is 4 % smaller with half of it."""
 
 
 @dataclass(frozen=True, slots=True)
