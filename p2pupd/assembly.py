@@ -1,18 +1,41 @@
 """Builds parts of a device from its settings; with daemon.py the only one to name backends."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
 
 from p2pupd import BUILD_TIME
 from p2pupd.config.schema import Settings
-from p2pupd.engine.parts import InstallPart
+from p2pupd.discovery.interface import AskHello, Discovery
+from p2pupd.discovery.interfaces import InterfaceWatcher
+from p2pupd.discovery.mdns import MdnsDiscovery
+from p2pupd.discovery.settings import DiscoverySettings
+from p2pupd.discovery.static import StaticPeers
+from p2pupd.engine.accounting import Accounts
+from p2pupd.engine.courses import CourseFile
+from p2pupd.engine.delta_settings import DeltaSettings
+from p2pupd.engine.fleet import Fleet
+from p2pupd.engine.fleetsync import Call
+from p2pupd.engine.line import LineCare
+from p2pupd.engine.loop import Engine
+from p2pupd.engine.orders import OrderShelf
+from p2pupd.engine.own_record import Describer
+from p2pupd.engine.parts import InstallPart, SitePart
+from p2pupd.engine.taking_home import TakingHome
 from p2pupd.errors import ConfigError
+from p2pupd.feeds.directory import DirectoryFeed
+from p2pupd.feeds.interface import Feed
+from p2pupd.feeds.results import write_results
+from p2pupd.feeds.settings import MediaSettings
+from p2pupd.feeds.usb import UsbFeed
+from p2pupd.host.clock import Clock
 from p2pupd.host.files import hold
 from p2pupd.install.bootloaders.select import boot_control
+from p2pupd.install.interface import OldImage
 from p2pupd.install.slots import SlotsInstaller
 from p2pupd.journal.sqlite import SqliteJournal
-from p2pupd.model.device import Neighbour, Role
+from p2pupd.model.device import Announcement, Neighbour, Role
+from p2pupd.model.fleet import Link
 from p2pupd.model.ids import ComponentId
 from p2pupd.model.setting import NO_PATH
 from p2pupd.store.disk import DiskStore
@@ -61,6 +84,119 @@ def install_part(settings: Settings) -> InstallPart | None:
     return InstallPart(
         ComponentId(install.component), install.installer, installer, line=install.line
     )
+
+
+async def old_images(settings: DeltaSettings, install: InstallPart | None) -> list[OldImage]:
+    """Images that pieces of a pack may be made of: what runs, and what the settings name."""
+    named = [OldImage(path) for path in settings.sources]
+    return [await install.installer.running_image(), *named] if install else named
+
+
+def fleet_part(
+    settings: Settings,
+    fixed: OnDisk,
+    neighbours: Callable[[], Iterable[Neighbour]],
+    call: Call,
+) -> Fleet:
+    """What this device knows of the floor, and tells it."""
+    return Fleet(
+        settings.fleet,
+        fixed.identity,
+        fixed.verifier.realm,
+        fixed.journal,
+        clock=Clock(settings.clock).read,
+        neighbours=neighbours,
+        call=call,
+    )
+
+
+def taking_home(settings: Settings, fixed: OnDisk, fleet: Fleet) -> TakingHome:
+    """Writes what the floor knows to every stick that comes."""
+    return TakingHome(
+        lambda path, raw: write_results(path, fixed.verifier.realm, fixed.identity.id, raw),
+        lambda: fleet.view,
+        fleet.now,
+        settings.media.results,
+    )
+
+
+def order_shelf(
+    settings: Settings,
+    fixed: OnDisk,
+    fleet: Fleet,
+    *,
+    engine: Callable[[], Engine],
+    line: Callable[[], LineCare],
+) -> OrderShelf:
+    """Where the operators' orders lie, added to what spreads over the floor."""
+
+    def changed() -> None:
+        engine().reconsider()
+        line().poke()
+
+    shelf = OrderShelf(
+        fleet.index,
+        fixed.journal,
+        realm=fixed.verifier.realm,
+        site=settings.fleet.site,
+        operators=settings.site.operators,
+        note=lambda event, **fields: engine().note(event, **fields),
+        changed=changed,
+    )
+    fleet.sync.add(shelf)
+    return shelf
+
+
+def site_part(settings: Settings, orders: OrderShelf) -> SitePart:
+    """What the site says about installing."""
+    return SitePart(
+        settings.site,
+        settings.fleet.groups,
+        orders=lambda: orders.orders,
+        courses=CourseFile(settings.state_dir),
+    )
+
+
+def describe(
+    settings: Settings,
+    engine: Engine,
+    accounts: Accounts,
+    watcher: InterfaceWatcher,
+    *,
+    port: Callable[[], int],
+    beat: Callable[[], float],
+) -> Describer:
+    """What this device says about itself; see Describer for `port` and `beat`."""
+    return Describer(
+        engine,
+        engine.parts,
+        settings.device,
+        settings.fleet,
+        accounts,
+        links=lambda: [Link(each.interface, each.address) for each in watcher.used],
+        port=port,
+        beat=beat,
+    )
+
+
+def discoveries(
+    settings: DiscoverySettings,
+    announcement: Announcement,
+    watcher: InterfaceWatcher,
+    ask_hello: AskHello,
+) -> list[Discovery]:
+    """The ways to find neighbours that are turned on."""
+    found: list[Discovery] = []
+    if settings.mdns:
+        found.append(MdnsDiscovery(settings, announcement, watcher))
+    if settings.peers:
+        found.append(StaticPeers(settings, ask_hello))
+    return found
+
+
+def media_feeds(settings: MediaSettings) -> list[Feed]:
+    """What brings releases from sticks and from directories that stand for them."""
+    return [UsbFeed(settings), DirectoryFeed(settings)]
 
 
 def swarm_peers(neighbours: Iterable[Neighbour]) -> list[SwarmPeer]:

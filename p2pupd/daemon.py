@@ -15,15 +15,29 @@ from p2pupd import __version__
 from p2pupd.api import metrics as metrics_api
 from p2pupd.api import peer as peer_api
 from p2pupd.api.control import control_app, serve_socket
-from p2pupd.assembly import OnDisk, install_part, open_disk, own_loopback, swarm_peers
+from p2pupd.assembly import (
+    OnDisk,
+    describe,
+    discoveries,
+    fleet_part,
+    install_part,
+    media_feeds,
+    old_images,
+    open_disk,
+    order_shelf,
+    own_loopback,
+    site_part,
+    swarm_peers,
+    taking_home,
+)
 from p2pupd.config.load import Config
 from p2pupd.config.reload import Reloader
 from p2pupd.config.schema import Settings
 from p2pupd.discovery.interface import Discovery
 from p2pupd.discovery.interfaces import InterfaceWatcher
-from p2pupd.discovery.mdns import MdnsDiscovery
-from p2pupd.discovery.static import StaticPeers
 from p2pupd.discovery.view import View
+from p2pupd.engine.accounting import Accounts
+from p2pupd.engine.copies_watch import CopiesWatch
 from p2pupd.engine.handing import Handing
 from p2pupd.engine.line import Facts, LineCare
 from p2pupd.engine.loop import Engine
@@ -33,7 +47,6 @@ from p2pupd.engine.pausing import PauseFile
 from p2pupd.engine.served import Served
 from p2pupd.engine.tasks import Tasks
 from p2pupd.errors import UpdateError
-from p2pupd.feeds.directory import DirectoryFeed
 from p2pupd.feeds.interface import Feed, Offer
 from p2pupd.feeds.medium import read_offer
 from p2pupd.feeds.neighbours import NeighbourFeed
@@ -41,14 +54,14 @@ from p2pupd.feeds.peer_client import PeerClient
 from p2pupd.feeds.range_client import RangeClient
 from p2pupd.feeds.stick import export_to
 from p2pupd.feeds.tuf_http import UplinkFeed
-from p2pupd.feeds.usb import UsbFeed
 from p2pupd.health.runner import HealthRunner, configured_probes
 from p2pupd.host.clock import Clock
 from p2pupd.host.memory import give_back
 from p2pupd.host.power import power_ok, restart
 from p2pupd.host.systemd import ServiceManager
-from p2pupd.model.device import Announcement, Neighbour, Role
+from p2pupd.model.device import Announcement, ByteCounts, Neighbour, Role
 from p2pupd.model.ids import DeviceId, ManifestDigest, Sha256, announced
+from p2pupd.model.release import Artifact
 from p2pupd.swarm.arrivals import Arrivals, Wires
 from p2pupd.swarm.over_http import HttpPieces
 from p2pupd.swarm.select import Backed, swarm_backend
@@ -86,12 +99,16 @@ class Daemon:
             self._swarm = self._choose_swarm()
             group = await stack.enter_async_context(asyncio.TaskGroup())
             self._tasks = Tasks(group)
-            self._served = Served(fixed.store, settings.device.role, self._tasks, self._arrivals)
             own, role = fixed.identity.id, settings.device.role
+            self._served = Served(
+                fixed.store, role, self._tasks, self._arrivals, self._swarm.holdings
+            )
             self._handing = Handing(own, role, fixed.store, self._swarm)
             self._tasks.supervise("swarm", self._swarm.run)
             await self._swarm.listening()
             self._build()
+            await asyncio.to_thread(self.fleet.load)
+            await asyncio.to_thread(self.orders.load)
             await self.line.start()
             self._start(sockets)
             await self.engine.ready.wait()
@@ -114,6 +131,7 @@ class Daemon:
     def _choose_swarm(self) -> Backed:
         settings, client = self._settings, self._client
         pieces = HttpPieces(client.layer, client.artifact_range, settings.swarm.block_for)
+        self._pieces = pieces
         stream = RangeClient(settings.neighbours, own_loopback(settings.peer.listen)).stream
         role = settings.device.role
         return swarm_backend(
@@ -134,21 +152,19 @@ class Daemon:
             known=fixed.verifier.current_bundle,
             on_change=lambda: self._announce(self._current()),
         )
-        watcher = InterfaceWatcher(settings.discovery)
+        self._watcher = InterfaceWatcher(settings.discovery)
         self.view = View(
             settings.discovery,
             fixed.identity.id,
             fixed.verifier.realm,
-            ask_hello=self._client.hello,
-            interfaces=watcher,
+            ask_hello=self._ask_hello,
+            interfaces=self._watcher,
             listener=self,
         )
-        self._watcher = watcher
-        if settings.discovery.mdns:
-            mdns = MdnsDiscovery(settings.discovery, self._announcement(), watcher)
-            self._discoveries.append(mdns)
-        if settings.discovery.peers:
-            self._discoveries.append(StaticPeers(settings.discovery, self._client.hello))
+        self._build_fleet()
+        self._discoveries = discoveries(
+            settings.discovery, self._announcement(), self._watcher, self._ask_hello
+        )
         self.feed = NeighbourFeed(
             settings.neighbours,
             self._client.bundle,
@@ -157,6 +173,14 @@ class Daemon:
         )
         self.engine = Engine(self._parts(), settings.device)
         self._build_line()
+
+    def _build_fleet(self) -> None:
+        settings, fixed = self._settings, self._fixed
+        self.fleet = fleet_part(settings, fixed, self.view.neighbours, self._client.sync)
+        self.taking_home = taking_home(settings, fixed, self.fleet)
+        self.orders = order_shelf(
+            settings, fixed, self.fleet, engine=lambda: self.engine, line=lambda: self.line
+        )
 
     def _build_line(self) -> None:
         settings = self._settings
@@ -167,6 +191,7 @@ class Daemon:
                 now=lambda: self.engine.parts.clock().now,
                 neighbours=self.view.neighbours,
                 releases=lambda: self.engine.manifest.releases if self.engine.manifest else (),
+                seed_cap=self.orders.seed_cap,
             ),
             PauseFile(settings.state_dir),
             self._swarm,
@@ -176,14 +201,14 @@ class Daemon:
 
     def _parts(self) -> Parts:
         settings, fixed = self._settings, self._fixed
-        device = settings.device
+        device, install = settings.device, install_part(settings)
         return Parts(
             device=fixed.identity.id,
             journal=fixed.journal,
             store=fixed.store,
             swarm=self._swarm,
             verifier=fixed.verifier,
-            install=install_part(settings),
+            install=install,
             clock=Clock(settings.clock).read,
             probe=HealthRunner(settings.health, configured_probes(settings.health)).run,
             reboot=partial(restart, device.reboot_command, device.reboot_timeout),
@@ -192,9 +217,14 @@ class Daemon:
             leech_cache=settings.store.leech_cache,
             uplinks=lambda: frozenset(each.id for each in self.view.neighbours() if each.uplink),
             moves=self._moves,
+            view=lambda: self.fleet.view,
+            changed=self.fleet.poke,
+            site=site_part(settings, self.orders),
+            asking=self._pieces,
+            old_images=partial(old_images, settings.delta, install),
         )
 
-    def _operations(self) -> Operations:
+    def _operations(self, accounts: Accounts) -> Operations:
         settings = self._settings
         return Operations(
             self.engine,
@@ -207,15 +237,21 @@ class Daemon:
             uplink=self.uplink.state,
             line=self.line,
             reload=self.reloader.reload,
-            handed_out=self._served.handed_out,
+            accounts=accounts,
+            fleet=self.fleet,
+            orders=self.orders,
         )
+
+    def _counts(self, artifact: Artifact) -> ByteCounts:
+        return self.engine.content.counts(artifact)
 
     def _moves(self, root: str) -> bool:
         return self.line.allowance.moves(root)
 
     def _start(self, sockets: list[socket.socket]) -> None:
         settings, tasks = self._settings, self._tasks
-        operations = self._operations()
+        accounts = Accounts(self._counts, self._served.handed_out)
+        operations = self._operations(accounts)
         metrics = metrics_api.listen(settings.metrics)
         if metrics is not None:
             tasks.supervise("metrics", partial(metrics_api.serve, operations.metrics, *metrics))
@@ -226,30 +262,42 @@ class Daemon:
         tasks.supervise(
             "control-api", partial(serve_socket, control, self._socket, settings.control.mode)
         )
+        self._start_floor(accounts)
         tasks.supervise("line", self.line.run)
         tasks.supervise("reload", self.reloader.run)
         tasks.supervise("interfaces", self._watcher.run)
         tasks.supervise("neighbours", self.view.run)
         for discovery in self._discoveries:
             tasks.supervise(type(discovery).__name__, partial(discovery.run, self.view))
-        feeds: list[Feed] = [
-            self.feed,
-            UsbFeed(settings.media),
-            DirectoryFeed(settings.media),
-            self.uplink,
-        ]
+        feeds: list[Feed] = [self.feed, self.uplink, *media_feeds(settings.media)]
         for feed in feeds:
             tasks.supervise(type(feed).__name__, partial(feed.run, self))
         tasks.start("watchdog", self.manager.run(self.engine.alive))
+
+    def _start_floor(self, accounts: Accounts) -> None:
+        own = describe(
+            self._settings,
+            self.engine,
+            accounts,
+            self._watcher,
+            port=lambda: self._port,
+            beat=self.fleet.beat,
+        )
+        watch = CopiesWatch(self.engine, self.fleet, self.taking_home.news)
+        self._tasks.start("results", self.taking_home.run())
+        self._tasks.start("fleet", self.fleet.run(own.content, watch.look))
+        self._tasks.supervise("orders", self.orders.run)
 
     # -- FeedListener ----------------------------------------------------------------------------
 
     def offer(self, offer: Offer) -> None:
         self.engine.offer(offer)
+        self.taking_home.offered(offer)
 
     def source_gone(self, source: str) -> None:
         """A stick was pulled."""
         self.engine.source_gone(source)
+        self.taking_home.gone(source)
 
     def source_refused(self, source: str, error: Exception) -> None:
         """A stick could not be read safely."""
@@ -261,11 +309,14 @@ class Daemon:
     def neighbour_seen(self, neighbour: Neighbour) -> None:
         """An admitted neighbour appeared or changed."""
         self.feed.neighbour_seen(neighbour)
+        self.fleet.met(neighbour.id)
         self._meet()
 
     def neighbour_lost(self, neighbour: DeviceId, source: str) -> None:
-        """It is gone."""
+        """It is gone; one that is let go because there are enough others may well live."""
         self.feed.neighbour_lost(neighbour, source)
+        if len(self.view.neighbours()) < self._settings.discovery.neighbours:
+            self.fleet.lost(neighbour)
         self._meet()
 
     def _meet(self) -> None:
@@ -285,6 +336,7 @@ class Daemon:
             bt_port=self._swarm.listen_port,
             version=__version__,
             uplink=self.uplink.available,
+            view=self.fleet.sync.digest.hex(),
         )
 
     def bundle(self) -> tuple[ManifestDigest, bytes] | None:
@@ -300,9 +352,17 @@ class Daemon:
     def sent(self, sha256: Sha256, amount: int) -> None:
         self._served.sent(sha256, amount)
 
+    async def sync(self, raw: bytes) -> bytes:
+        return await self.fleet.sync.answer(raw)
+
     def notified(self, notify: Notify, address: str) -> None:
         """A neighbour's manifest changed, or whether it has an uplink."""
         self.view.told(notify.id, notify.manifest, address, notify.port, uplink=notify.uplink)
+
+    async def _ask_hello(self, host: str, port: int) -> Hello:
+        hello = await self._client.hello(host, port)
+        self.fleet.answered(hello.id, hello.view)
+        return hello
 
     # -- ourselves -------------------------------------------------------------------------------
 

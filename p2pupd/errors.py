@@ -11,7 +11,8 @@
     │   ├── ExpiredError       12   signed once, but too long ago
     │   ├── DowngradeError    102   older than what this device has already accepted
     │   ├── HardwareError      14   signed, but not for this hardware
-    │   └── NotARepository     15   no p2pupd repository there at all
+    │   ├── NotARepository     15   no p2pupd repository there at all
+    │   └── RecordError        14   a signed message about the floor that does not count
     ├── ContentError           14   payload bytes that are not what was signed
     │   ├── UnsafeMedia        14   symlink, traversal, device, sparse or endless file
     │   └── PackError          14   a chunk pack whose table or chunks are not in order
@@ -96,6 +97,12 @@ class HardwareError(TrustError):
 class NotARepository(TrustError):
     code = 15
     default_reason = "not-a-repository"
+
+
+class RecordError(TrustError):
+    """`reason` is what it is counted under: `forged`, `other-realm`, `future-dated`, ..."""
+
+    default_reason = "malformed"
 
 
 class ContentError(UpdateError):

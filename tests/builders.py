@@ -37,6 +37,12 @@ def a_release(number: int = 7, **changes: Any) -> Release:
     return replace(release, **changes)
 
 
+def a_pack(number: int = 7, **changes: Any) -> Release:
+    """The same, carried as a chunk pack of half the image's length."""
+    image = Image(2 << 20, Sha256(f"{number + 1000:064x}"))
+    return a_release(number, format=ArtifactFormat.PACK1, image=image, **changes)
+
+
 def installed(number: int, **changes: Any) -> Installed:
     """Release `number` as it sits in a slot."""
     return replace(Installed(COMPONENT, f"1.{number}", number, f"{number:064x}"), **changes)

@@ -71,6 +71,9 @@ class Shelf:
         if arrival := self.arrivals.get(sha256):
             arrival.sent()
 
+    async def sync(self, raw: bytes) -> bytes:
+        raise AssertionError("a shelf has no view of the floor")
+
     def notified(self, notify: Notify, address: str) -> None:
         raise AssertionError("nobody notifies a shelf")
 
@@ -118,14 +121,16 @@ async def http_party(directory: Path) -> AsyncIterator[Party]:
 
 
 @asynccontextmanager
-async def express_party(directory: Path, *, seed: bool = False) -> AsyncIterator[Party]:
+async def express_party(
+    directory: Path, *, seed: bool = False, handout: int = 2
+) -> AsyncIterator[Party]:
     """A device with BitTorrent that leaves it out where it can."""
     shelf, address = Shelf(), an_address()
     async with serving(shelf, address) as api, PeerClient(CLIENT, address) as client:
         stream = RangeClient(CLIENT, address).stream
         wires = Wires(client.layer, stream, client.handout, shelf.arrivals)
         directory.mkdir(parents=True, exist_ok=True)
-        settings = SwarmSettings(interfaces=(address,), handout=2)
+        settings = SwarmSettings(interfaces=(address,), handout=handout)
         torrents = LibtorrentSwarm(api.id, settings, handout=client.handout)
         swarm = ExpressSwarm(torrents, wires, BLOCK_FOR)
         async with running(swarm.run()):

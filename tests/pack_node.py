@@ -1,11 +1,12 @@
 """One job on a pack, in a process of its own on one core: what it costs, as a line of JSON.
 
-    python -m tests.pack_node {image|pack|find|slot|store|unpack} DIRECTORY
+    python -m tests.pack_node {image|pack|find|slot|store|unpack|install} DIRECTORY
 
 `image` makes old.img and new.img, 512 MiB each: half text, a quarter noise, a quarter zeros; in the
 new one a tenth of the 64 KiB blocks differ. The others need the files that those before it made.
 """
 
+import asyncio
 import json
 import os
 import random
@@ -14,13 +15,19 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from p2pupd.delta.assembling import Assembly
 from p2pupd.delta.files import OpenFile, opened
 from p2pupd.delta.matching import ImageSource, PackSource, find
+from p2pupd.delta.reading import Reader
 from p2pupd.delta.unpacking import header_of, unpack
 from p2pupd.delta.writing import pack
+from p2pupd.install.bootloaders.statefile import StateFileBootControl
+from p2pupd.install.slots import SlotsInstaller
+from p2pupd.model.release import Image
+from tests.builders import a_pack
 from tests.packing import PIECE, noise, prose, quietly
 
 MIB = 1 << 20
@@ -61,7 +68,8 @@ class Job:
                 tempfile.TemporaryFile(dir=self._directory) as spool,
             ):
                 image = self._open(f"{name}.img")
-                earlier = pack(image, target, spool, quietly, earlier=earlier).header
+                header = pack(image, target, spool, quietly, earlier=earlier)
+            earlier = Reader(self._open(f"{name}.pack"), header)
         return 2 * SIZE
 
     def find(self) -> int:
@@ -94,6 +102,20 @@ class Job:
             target = Slot(slot.fileno())
             unpack(source, header_of(source), target, quietly)
             assert target.at == SIZE
+        return SIZE
+
+    def install(self) -> int:
+        """The whole installer: unpacked, written, synced, read back, and compared."""
+        directory = self._directory
+        header = header_of(self._open("new.pack"))
+        release = replace(a_pack(), image=Image(header.image_length, header.image_sha256))
+        (directory / "a").write_bytes(b"runs")
+        installer = SlotsInstaller(
+            {"A": directory / "a", "B": directory / "b"},
+            StateFileBootControl(directory / "boot.json"),
+            directory / "slots.json",
+        )
+        asyncio.run(installer.write(release, directory / "new.pack", quietly))
         return SIZE
 
 

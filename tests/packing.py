@@ -63,10 +63,12 @@ class Pack:
         return [self.raw[at : at + length] for at in range(0, len(self.raw), length)]
 
 
-def packed(image: bytes, earlier: Header | None = None) -> Pack:
+def packed(image: bytes, earlier: Pack | None = None) -> Pack:
+    """`earlier` is the pack of the release before."""
     target = io.BytesIO()
-    made = pack(Bytes(image), target, io.BytesIO(), quietly, earlier=earlier)
-    return Pack(target.getvalue(), made.header)
+    before = earlier.source.reader if earlier else None
+    header = pack(Bytes(image), target, io.BytesIO(), quietly, earlier=before)
+    return Pack(target.getvalue(), header)
 
 
 def unpacked(raw: bytes, slot: Slot | None = None, progress: Progress = quietly) -> bytes:

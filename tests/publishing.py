@@ -70,13 +70,21 @@ class Publisher:
         path.write_bytes(hashlib.shake_256(path.name.encode()).digest(size))
         return path
 
-    def add(self, number: int = 1, *, size: int = 100_000, later: int = 0, **said: Any) -> Release:
+    def add(
+        self,
+        number: int = 1,
+        *,
+        size: int = 100_000,
+        later: int = 0,
+        image: Path | None = None,
+        raw: bool = True,
+        **said: Any,
+    ) -> Release:
         """Release `number` of `gateway-os` for `acme-gw2`, unless `said` otherwise."""
         plain = Description("gateway-os", f"1.{number}", ("acme-gw2",), release=number)
-        image = self.image(size, seed=number)
-        return releases.add(
-            self.directory, image, replace(plain, **said), self.signing(later), lambda _: None
-        )
+        image = image or self.image(size, seed=number)
+        described, signing = replace(plain, **said), self.signing(later)
+        return releases.add(self.directory, image, described, signing, lambda _: None, raw=raw)
 
     def key_file(self, role: str) -> Path:
         """The oldest key file of `role`."""

@@ -1,15 +1,18 @@
 """The control API: HTTP over a Unix socket, JSON bodies, for the command line of this machine.
 
-`GET /v1/status` · `GET /v1/peers` · `GET /v1/history` · `GET /metrics` · `POST /v1/check` ·
-`POST /v1/approve` · `POST /v1/rollback` · `POST /v1/pause` · `POST /v1/resume` ·
-`POST /v1/reload` · `POST /v1/import` · `POST /v1/export`. The last two answer with JSON lines:
-`{"progress": ...}` or `{}` while it works, then one `{"result": ...}` or `{"error": ...}`. An error
-body is `{"error": {"code", "reason", "message"}}` with the exit code of the command line.
+`GET /v1/status` · `GET /v1/peers` · `GET /v1/fleet` · `GET /v1/history` · `GET /metrics` ·
+`GET /v1/why` · `POST /v1/defer` · `POST /v1/order` ·
+`POST /v1/check` · `POST /v1/approve` · `POST /v1/rollback` · `POST /v1/pause` ·
+`POST /v1/resume` · `POST /v1/reload` · `POST /v1/import` · `POST /v1/export`. The last two
+answer with JSON lines: `{"progress": ...}` or `{}` while it works, then one `{"result": ...}` or
+`{"error": ...}`. An error body is `{"error": {"code", "reason", "message"}}` with the exit code of
+the command line.
 
 Who may call is decided by the socket's mode (0660) and its group.
 """
 
 import asyncio
+import base64
 import json
 import logging
 import os
@@ -48,14 +51,26 @@ class Controls(Protocol):
     async def peers(self) -> list[Json]:
         """The neighbours of now."""
 
+    async def fleet(self) -> list[Json]:
+        """Every device that this one has heard of."""
+
     async def history(self, limit: int) -> list[Json]:
         """The newest lines of the device's history, oldest first."""
 
     async def check(self) -> str:
         """Ask every source again."""
 
-    async def approve(self, release: int | None, again: bool) -> str:
+    async def why(self, device: str | None) -> Json:
+        """Every gate that is closed for this device, or the one whose id begins so."""
+
+    async def approve(self, release: int | None, *, again: bool, ahead: bool) -> str:
         """Consent to an installation."""
+
+    async def defer(self, seconds: float | None) -> str:
+        """Put off what waits or is on its way here."""
+
+    async def order(self, raw: bytes) -> str:
+        """Take a signed order, obey it and pass it on."""
 
     async def rollback(self) -> str:
         """Go back to the previous slot."""
@@ -85,8 +100,11 @@ def control_app(controls: Controls) -> web.Application:
 
     async def approve(request: web.Request) -> web.Response:
         body = await _body(request)
-        release = _integer(body, "release")
-        said = await controls.approve(release, body.get("again") is True)
+        said = await controls.approve(
+            _integer(body, "release"),
+            again=body.get("again") is True,
+            ahead=body.get("ahead") is True,
+        )
         return web.json_response({"said": said})
 
     async def rollback(_: web.Request) -> web.Response:
@@ -99,6 +117,7 @@ def control_app(controls: Controls) -> web.Application:
             web.post("/v1/approve", approve),
             web.post("/v1/rollback", rollback),
             *_line_routes(controls),
+            *_turn_routes(controls),
             web.post("/v1/import", _streamed(controls.import_from)),
             web.post("/v1/export", _streamed(controls.export_to)),
         ]
@@ -115,6 +134,9 @@ def _reading_routes(controls: Controls) -> list[web.RouteDef]:
     async def peers(_: web.Request) -> web.Response:
         return web.json_response(await controls.peers())
 
+    async def fleet(_: web.Request) -> web.Response:
+        return web.json_response(await controls.fleet())
+
     async def history(request: web.Request) -> web.Response:
         limit = _integer(dict(request.query), "limit") or 100
         return web.json_response(await controls.history(max(1, min(limit, HISTORY_LIMIT))))
@@ -123,6 +145,7 @@ def _reading_routes(controls: Controls) -> list[web.RouteDef]:
         metrics_route(controls.metrics),
         web.get("/v1/status", status),
         web.get("/v1/peers", peers),
+        web.get("/v1/fleet", fleet),
         web.get("/v1/history", history),
     ]
 
@@ -144,6 +167,30 @@ def _line_routes(controls: Controls) -> list[web.RouteDef]:
         web.post("/v1/pause", pause),
         web.post("/v1/resume", resume),
         web.post("/v1/reload", reload),
+    ]
+
+
+def _turn_routes(controls: Controls) -> list[web.RouteDef]:
+    """Whose turn it is."""
+
+    async def why(request: web.Request) -> web.Response:
+        return web.json_response(await controls.why(request.query.get("device")))
+
+    async def defer(request: web.Request) -> web.Response:
+        seconds = _seconds(await _body(request), "seconds")
+        return web.json_response({"said": await controls.defer(seconds)})
+
+    async def order(request: web.Request) -> web.Response:
+        try:
+            raw = base64.b64decode(str((await _body(request)).get("order")), validate=True)
+        except ValueError as error:
+            raise UsageError('the body must be {"order": "an envelope in base64"}') from error
+        return web.json_response({"said": await controls.order(raw)})
+
+    return [
+        web.get("/v1/why", why),
+        web.post("/v1/defer", defer),
+        web.post("/v1/order", order),
     ]
 
 

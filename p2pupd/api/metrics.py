@@ -98,11 +98,27 @@ class _Meters(Collector):
             moved.add_metric(("in", source), getattr(payload, source))
         moved.add_metric(("out", "lan"), payload.sent)
         yield moved
+        yield from self._reuse()
         yield CounterMetricFamily(
             "p2pupd_wasted_bytes",
             "Payload bytes received in vain: twice, or wrong.",
             value=payload.wasted,
         )
+
+    def _reuse(self) -> Iterator[Metric]:
+        told = self._reading.reuse
+        for name, what, made in (
+            ("p2pupd_reuse_expected_bytes", "was expected to be made", told.expected),
+            ("p2pupd_reused_bytes", "was made", told.real),
+        ):
+            family = CounterMetricFamily(
+                name,
+                f"What of packs {what} of older packs in the store, and of the slot that runs.",
+                labels=("origin",),
+            )
+            for origin, count in made.items():
+                family.add_metric((origin,), count)
+            yield family
 
     def _deployments(self) -> Iterator[Metric]:
         reading = self._reading
@@ -139,6 +155,7 @@ class _Meters(Collector):
         reading, uplink = self._reading, self._reading.uplink
         yield _gauge("p2pupd_peers", "Neighbours that are known now.", reading.peers)
         yield _gauge("p2pupd_payload_moving", "Whether payload may move now.", reading.moving)
+        yield from self._fleet()
         if uplink is not None:
             yield _gauge(
                 "p2pupd_uplink_available", "Whether the uplink can be used now.", uplink.available
@@ -151,6 +168,24 @@ class _Meters(Collector):
         yield InfoMetricFamily(
             "p2pupd_build", "The p2pupd that runs.", value={"version": reading.version}
         )
+
+    def _fleet(self) -> Iterator[Metric]:
+        devices = GaugeMetricFamily(
+            "p2pupd_fleet_devices",
+            "Devices in the view of the floor, by how they are heard of.",
+            labels=("state",),
+        )
+        for state, number in self._reading.fleet.items():
+            devices.add_metric((state,), number)
+        yield devices
+        dropped = CounterMetricFamily(
+            "p2pupd_fleet_dropped",
+            "Signed messages about the floor that did not count, since the start.",
+            labels=("reason",),
+        )
+        for reason, number in sorted(self._reading.fleet_dropped.items()):
+            dropped.add_metric((reason,), number)
+        yield dropped
 
 
 def _gauge(name: str, documentation: str, value: float) -> Metric:

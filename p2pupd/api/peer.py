@@ -1,8 +1,8 @@
 """The peer API that neighbours call: HTTP/1.1, msgpack bodies (docs/protocol, wire.messages).
 
 `GET /peer/v1/hello` · `GET /peer/v1/bundle` (ETag = digest, 304, deflate) · `POST /peer/v1/notify`
-(204) · `GET /peer/v1/artifact/<sha256>` (one Range; several are refused with 416; of one that is
-arriving, a part with both ends named, which is waited for) · `GET
+(204) · `POST /peer/v1/sync` (wire.sync) · `GET /peer/v1/artifact/<sha256>` (one Range; several are
+refused with 416; of one that is arriving, a part with both ends named, which is waited for) · `GET
 /peer/v1/artifact/<sha256>/layer` (32 bytes a piece; 503 while it is not known yet) · `POST
 /peer/v1/artifact/<sha256>/handout` (of seeds, see api.handout). What is unknown is 404, too much
 at once 429, a request that takes too long to arrive 408, a malformed one 400, an artifact that may
@@ -30,6 +30,7 @@ from p2pupd.api.ranges import NotSatisfiable, parse_range
 from p2pupd.api.settings import PeerApiSettings
 from p2pupd.errors import HostError, ProtocolError
 from p2pupd.model.ids import ManifestDigest, Sha256
+from p2pupd.wire import sync
 from p2pupd.wire.handout import MAX_UNWANTED
 from p2pupd.wire.messages import Hello, Notify, decode_notify
 
@@ -67,6 +68,9 @@ class PeerState(Protocol):
     def sent(self, sha256: Sha256, amount: int) -> None:
         """So many more bytes of that file went to a neighbour."""
 
+    async def sync(self, raw: bytes) -> bytes:
+        """The answer to a neighbour that compares its view of the floor. Raises ProtocolError."""
+
     def notified(self, notify: Notify, address: str) -> None:
         """A device at IP `address` says that its manifest changed. A hint, not believed."""
 
@@ -87,6 +91,7 @@ def peer_app(
             web.get("/peer/v1/hello", handlers.hello),
             web.get("/peer/v1/bundle", handlers.bundle),
             web.post("/peer/v1/notify", handlers.notify),
+            web.post("/peer/v1/sync", handlers.sync),
             web.get("/peer/v1/artifact/{sha256:[0-9a-f]{64}}", handlers.artifact),
             web.get("/peer/v1/artifact/{sha256:[0-9a-f]{64}}/layer", handlers.layer),
             web.post("/peer/v1/artifact/{sha256:[0-9a-f]{64}}/handout", handlers.handout),
@@ -192,13 +197,28 @@ class _Handlers:
         return await send(request, response, _pieces(raw), self._settings)
 
     async def notify(self, request: web.Request) -> web.Response:
-        try:
-            async with asyncio.timeout(self._settings.handler_timeout):
-                raw = await request.read()
-        except TimeoutError as error:
-            raise web.HTTPRequestTimeout(headers={"Connection": "close"}) from error
+        raw = await self._body(request, self._settings.body)
         self._state.notified(decode_notify(raw), request.remote or "")
         return web.Response(status=204)
+
+    async def sync(self, request: web.Request) -> web.Response:
+        raw = await self._body(request, sync.MAX_BYTES)
+        return web.Response(body=await self._state.sync(raw), content_type=MSGPACK)
+
+    async def _body(self, request: web.Request, most: int) -> bytes:
+        """What arrives in time, and is not longer."""
+        if (request.content_length or 0) > most:
+            raise web.HTTPRequestEntityTooLarge(most, request.content_length or 0)
+        raw = bytearray()
+        try:
+            async with asyncio.timeout(self._settings.handler_timeout):
+                async for chunk in request.content.iter_any():
+                    raw += chunk
+                    if len(raw) > most:
+                        raise web.HTTPRequestEntityTooLarge(most, len(raw))
+        except TimeoutError as error:
+            raise web.HTTPRequestTimeout(headers={"Connection": "close"}) from error
+        return bytes(raw)
 
     async def artifact(self, request: web.Request) -> web.StreamResponse:
         sha256 = Sha256(request.match_info["sha256"])

@@ -16,7 +16,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from p2pupd.cli.device import COLOURS, size
+from p2pupd.cli.device import COLOURS
+from p2pupd.cli.watching import size
 from p2pupd.demo.floor import Floor, Summary, phase_of
 from p2pupd.errors import UpdateError, UsageError
 

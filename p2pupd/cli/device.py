@@ -1,26 +1,30 @@
-"""`status`, `peers`, `check`, `approve`, `rollback`: what an operator asks of a device."""
+"""`status`, `peers`, `check`, `rollback`: what an operator asks of a device."""
 
 import time
 from collections.abc import Callable
 from typing import Any
 
 import click
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from p2pupd.api.control_client import ControlClient
 from p2pupd.cli.options import device_options, json_option, print_json, reading_options
-from p2pupd.errors import UpdateError, UsageError
+from p2pupd.cli.watching import show, size
 
 WHY_STOPPED = {
     "paused": "paused by the operator",
     "outside-windows": "outside of transfer windows",
 }
 SOURCES = ("lan", "uplink", "usb", "reuse")
+REUSE_STAGES = {
+    "asking": "asks what is in the pack",
+    "searching": "looks for it in what is here, {} so far",
+    "building": "makes",
+    "over": "of the pack",
+}
 UNDER_WAY = {"fetching", "importing"}
-REFRESH_SECONDS = 0.5
 ROLLBACK_PENDING = 120
 
 COLOURS = {
@@ -44,7 +48,7 @@ def status(client_of: Callable[[], ControlClient], as_json: bool, watch: bool) -
     if as_json:
         print_json(client.get("/v1/status"))
         return
-    _show(lambda: _status_page(client.get("/v1/status")), watch)
+    show(lambda: _status_page(client.get("/v1/status")), watch)
 
 
 @click.command(epilog="Example: p2pupd peers --json")
@@ -57,7 +61,7 @@ def peers(client_of: Callable[[], ControlClient], as_json: bool, watch: bool) ->
     if as_json:
         print_json(client.get("/v1/peers"))
         return
-    _show(lambda: _peers_table(client.get("/v1/peers")), watch)
+    show(lambda: _peers_table(client.get("/v1/peers")), watch)
 
 
 @click.command(epilog="Example: p2pupd check")
@@ -67,18 +71,6 @@ def check(client_of: Callable[[], ControlClient]) -> None:
     click.echo(client_of().post("/v1/check")["said"])
 
 
-@click.command(epilog="Example: p2pupd approve 7")
-@device_options
-@click.argument("release", type=click.IntRange(min=0), required=False)
-@click.option("--again", is_flag=True, help="Allow it although it has failed here before.")
-def approve(client_of: Callable[[], ControlClient], release: int | None, again: bool) -> None:
-    """Consent to the installation that waits, or to RELEASE ahead of time."""
-    body: dict[str, Any] = {"again": again}
-    if release is not None:
-        body["release"] = release
-    click.echo(client_of().post("/v1/approve", body)["said"])
-
-
 @click.command(epilog="Example: p2pupd rollback")
 @device_options
 @click.pass_context
@@ -86,30 +78,6 @@ def rollback(context: click.Context, client_of: Callable[[], ControlClient]) -> 
     """Go back to the release that ran before. Exits 120: the reboot is on its way."""
     click.echo(client_of().post("/v1/rollback")["said"])
     context.exit(ROLLBACK_PENDING)
-
-
-def _show(page: Callable[[], RenderableType], watch: bool) -> None:
-    console = Console()
-    if not watch:
-        console.print(page())
-        return
-    if not console.is_terminal:
-        raise UsageError("--watch needs a terminal; without one, ask again with --json")
-    last, since = page(), time.time()
-    with Live(last, console=console, auto_refresh=False) as live:
-        while True:
-            time.sleep(REFRESH_SECONDS)
-            try:
-                last, since = page(), time.time()
-                live.update(last, refresh=True)
-            except UpdateError as error:
-                live.update(_stale(last, since, error), refresh=True)
-
-
-def _stale(last: RenderableType, since: float, error: UpdateError) -> RenderableType:
-    """The last picture, and why there is no newer one; it is asked for again all the time."""
-    told = f"as of {time.strftime('%H:%M:%S', time.localtime(since))}, and still asking: {error}"
-    return Group(last, Text(), Text(told, "yellow"))
 
 
 def _status_page(status: dict[str, Any]) -> RenderableType:
@@ -132,6 +100,7 @@ def _facts(status: dict[str, Any]) -> list[tuple[str, RenderableType]]:
         ("deployment", _deployment(status["deployment"])),
         ("store", "{} used, {} free".format(*(size(status["store"][k]) for k in ("used", "free")))),
     ]
+    rows.append(("site", _site(status["site"])))
     rows.append(("payload", _payload(status["limits"])))
     rows += [("source", f"{name}: {state}") for name, state in status["sources"].items()]
     if uplink := status["uplink"]:
@@ -146,6 +115,19 @@ def _facts(status: dict[str, Any]) -> list[tuple[str, RenderableType]]:
         ("not again", f"release {each['release']} ({each['reason']})") for each in status["bad"]
     ]
     return rows
+
+
+def _site(site: dict[str, Any]) -> Text:
+    """How many devices are known, and whether the stick has done its work."""
+    text = Text(f"{site['devices']} device(s)")
+    if site["silent"]:
+        text.append(f", {site['silent']} silent", "yellow")
+    for each in site["copies"]:
+        said = f"{each['held']} of {each['needed']} copies without the seed"
+        text.append(f"\n{each['component']} {each['version']}: {said}")
+    if site["stick_may_go"]:
+        text.append("\nyou may remove the stick now", "green")
+    return text
 
 
 def _uplink(uplink: dict[str, Any]) -> RenderableType:
@@ -238,9 +220,26 @@ def _transfers(transfers: list[dict[str, Any]]) -> Text:
             text.append(f"\n  {moved}", "default not bold")
         if state in UNDER_WAY and each["source"] not in ("", "lan"):
             text.append(f"\n  reads {each['source']}", "default not bold")
+        if reused := _reused(each.get("reuse")):
+            text.append(f"\n  {reused}", "default not bold")
         if each["reason"]:
             text.append(f"\n  {each['reason']}: {each['detail']}", "not bold yellow")
     return text
+
+
+def _reused(reuse: dict[str, Any] | None) -> str:
+    """What is made of older packs and the slot: how far it is, what was expected and what came."""
+    if reuse is None:
+        return ""
+    parts = [
+        f"{origin} {size(reuse['real'][origin])} (expected {size(expected)})"
+        for origin, expected in reuse["expected"].items()
+        if expected
+    ]
+    stage = REUSE_STAGES[reuse["stage"]]
+    if reuse["stage"] == "searching":
+        stage = stage.format(size(reuse["done"]))
+    return f"{stage}: {', '.join(parts)}" if parts else stage
 
 
 def _from(transfer: dict[str, Any]) -> str:
@@ -269,13 +268,3 @@ def _peers_table(peers: list[dict[str, Any]]) -> Table:
             each["source"],
         )
     return table
-
-
-def size(count: int) -> str:
-    """Bytes for people: `1.5 MiB`."""
-    value = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024 or unit == "GiB":
-            break
-        value /= 1024
-    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"

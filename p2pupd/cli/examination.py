@@ -10,9 +10,9 @@ from typing import Any
 
 from p2pupd import BUILD_TIME
 from p2pupd.api.control_client import ControlClient
-from p2pupd.cli.device import size
 from p2pupd.cli.finding import Finding, fail, ok, warn
 from p2pupd.cli.network_examination import multicast, ports, uplink
+from p2pupd.cli.watching import size
 from p2pupd.config.load import Config
 from p2pupd.config.schema import Settings
 from p2pupd.errors import ConfigError, InstallError, UpdateError

@@ -14,11 +14,14 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from p2pupd.api.repository import listen, serve_repository, url_of
 from p2pupd.cli.options import json_option, print_json
+from p2pupd.cli.results import show_results
+from p2pupd.cli.rollout import rollout_lines, rollout_options
 from p2pupd.cli.signing import DIRECTORY, Secrets, key_options, signing
 from p2pupd.errors import UsageError
 from p2pupd.model.ids import ComponentId
 from p2pupd.model.release import Dependency, InstallerKind, UpdateKind, Urgency
 from p2pupd.publisher import authority, releases, stick
+from p2pupd.publisher.comparing import compare
 from p2pupd.publisher.intake import length_of
 from p2pupd.publisher.overview import overview
 from p2pupd.publisher.repository import load, locate, locked, realm_of
@@ -95,14 +98,19 @@ def init(
 @click.option("--rollback-to", type=int, help="Devices may return from this release to that one.")
 @click.option("--rollback-from", type=int, multiple=True, help="Devices may come back from it.")
 @click.option("--notes", default="", help="Release notes (ASCII).")
+@rollout_options
+@click.option("--raw", is_flag=True, help="Carry IMAGE as it is: no pack, no small updates.")
 @REPOSITORY
 @key_options
 def add(
-    image: Path, repository: Path, keys: tuple[Path, ...], secrets: Secrets, **said: Any
+    image: Path, repository: Path, keys: tuple[Path, ...], secrets: Secrets, raw: bool, **said: Any
 ) -> None:
-    """Copy IMAGE into the repository as a release, and sign it."""
+    """Take IMAGE into the repository as a release, and sign it.
+
+    It is carried in a chunk pack: devices fetch only what they lack, compressed.
+    """
     with_what = signing(repository, keys, secrets)
-    length = length_of(image)
+    length, told = length_of(image), list[str]()
     with _progress() as advance:
         added = releases.add(
             repository,
@@ -110,7 +118,11 @@ def add(
             _description(**said),
             with_what,
             lambda done: advance(image.name, length, done),
+            raw=raw,
+            tell=told.append,
         )
+    for line in told:
+        click.echo(line, err=line.startswith("warning: "))
     click.echo(f"{added.label}: targets/{added.target}")
     click.echo(f"{added.artifact.length} bytes, sha256 {added.artifact.sha256}")
 
@@ -156,16 +168,47 @@ def rotate(
     click.echo("Devices learn it with the next stick or download; their anchor stays as it is.")
 
 
-@repo.command(epilog="Example: p2pupd repo show /media/stick")
+@repo.command(epilog="Example: p2pupd repo show acme --against 7")
 @json_option
 @click.argument("path", type=FILE, required=False)
+@click.option("--results", is_flag=True, help="What the stick at PATH brings home from floors.")
+@click.option(
+    "--against",
+    "old",
+    metavar="OLD",
+    help="What an update from OLD brings: a release number, or a file with an image or pack.",
+)
+@click.option("--component", help="With --against: of which component.")
+@click.option("--release", "number", type=int, help="With --against: to that one (the latest).")
 @REPOSITORY
-def show(path: Path | None, repository: Path, as_json: bool) -> None:
-    """What the repository, or the stick at PATH, holds."""
-    found = overview(path or repository)
+def show(
+    *,
+    path: Path | None,
+    repository: Path,
+    as_json: bool,
+    old: str | None,
+    component: str | None,
+    number: int | None,
+    results: bool,
+) -> None:
+    """What the repository, or the stick at PATH, holds; or what an update from OLD brings."""
+    if results:
+        show_results(path or Path(), as_json=as_json)
+        return
+    if old is None and (component is not None or number is not None):
+        raise UsageError("--component and --release say which update: add --against OLD")
+    if old is None:
+        found, shown = overview(path or repository), _show_all
+    else:
+        where = load(locate(path or repository))
+        found, shown = compare(where, old, component, number), _show_update
     if as_json:
         print_json(found)
-        return
+    else:
+        shown(found)
+
+
+def _show_all(found: dict[str, Any]) -> None:
     click.echo(f"{found['directory']}  realm {found['realm']}")
     for role, facts in found["roles"].items():
         click.echo(
@@ -174,10 +217,28 @@ def show(path: Path | None, repository: Path, as_json: bool) -> None:
         )
     for each in found["releases"]:
         absent = "" if each["present"] else "  (file not here)"
+        image = f" in a pack, {each['image']['length']} unpacked" if "image" in each else ""
         click.echo(
             f"{each['componentId']} {each['version']} (release {each['release']})  for "
-            f"{', '.join(each['hardwareIds'])}  {each['length']} bytes{absent}"
+            f"{', '.join(each['hardwareIds'])}  {each['length']} bytes{image}{absent}"
         )
+        for line in rollout_lines(each.get("rollout", {})):
+            click.echo(f"  {line}")
+
+
+def _show_update(found: dict[str, Any]) -> None:
+    beside = found["layer"] + found["messages"] + found["metadata"]
+    click.echo(f"{found['release']}, for a device that has {found['against']}")
+    click.echo(
+        f"image       {found['image']} bytes, carried as {found['carried']} ({found['format']})"
+    )
+    click.echo(f"reused      {found['reused']} bytes of these")
+    click.echo(
+        f"fetched     {found['fetched']} bytes in pieces of {found['pieceLength']}, "
+        f"{found['header']} of them the pack's header"
+    )
+    click.echo(f"beside      {beside} bytes of hashes, messages, metadata")
+    click.echo(f"on the wire {found['wire']} bytes, {found['share']:.2%} of the image")
 
 
 @repo.command(epilog="Example: p2pupd repo export /media/stick")

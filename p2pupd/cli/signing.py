@@ -79,13 +79,17 @@ class Secrets:
 
 def key_options(command: Callable[..., R]) -> Callable[..., R]:
     """`--keys` and the passphrase's options; the command gets `keys` and `secrets`."""
-
-    @click.option(
+    return click.option(
         "--keys",
         multiple=True,
         type=DIRECTORY,
         help="Directory of key files (REPOSITORY-keys); may be repeated, new keys go to the first.",
-    )
+    )(passphrase_options(command))
+
+
+def passphrase_options(command: Callable[..., R]) -> Callable[..., R]:
+    """How a passphrase is given; the command gets `secrets`."""
+
     @click.option(
         "--passphrase-file",
         type=click.Path(path_type=Path, dir_okay=False),

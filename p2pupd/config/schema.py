@@ -6,8 +6,11 @@ from typing import Final
 
 from p2pupd.api.settings import ControlSettings, MetricsSettings, PeerApiSettings
 from p2pupd.discovery.settings import DiscoverySettings
+from p2pupd.engine.delta_settings import DeltaSettings
+from p2pupd.engine.fleet_settings import FleetSettings
 from p2pupd.engine.limit_settings import LimitSettings
 from p2pupd.engine.settings import DeviceSettings
+from p2pupd.engine.site_settings import SiteSettings
 from p2pupd.errors import ConfigError
 from p2pupd.feeds.neighbour_settings import NeighbourFeedSettings
 from p2pupd.feeds.settings import MediaSettings
@@ -42,7 +45,10 @@ class Settings:
     media: MediaSettings = field(default_factory=MediaSettings)
     uplink: UplinkSettings = field(default_factory=UplinkSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
+    delta: DeltaSettings = field(default_factory=DeltaSettings)
     journal: JournalSettings = field(default_factory=JournalSettings)
+    fleet: FleetSettings = field(default_factory=FleetSettings)
+    site: SiteSettings = field(default_factory=SiteSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     control: ControlSettings = field(default_factory=ControlSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)

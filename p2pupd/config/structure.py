@@ -92,6 +92,14 @@ def type_name(kind: Any) -> str:
     return {int: "integer", float: "number", bool: "boolean", str: "text", Path: "path"}[kind]
 
 
+def byte_count(text: str) -> int:
+    """Bytes of a size as it stands in a file. Raises ValueError, whose text is a clause."""
+    try:
+        return _size(int(text) if text.isdecimal() else text)
+    except _WrongError as wrong:
+        raise ValueError(str(wrong)) from None
+
+
 def duration(text: str) -> float:
     """Seconds of a duration as it stands in a file. Raises ValueError, whose text is a clause."""
     try:

@@ -11,6 +11,20 @@ from typing import Final
 
 RECENT: Final = 4
 """Pieces that may not have arrived when a connection breaks: they are handed out once more."""
+WORTH_IT: Final = 4 * 1024 * 1024
+"""Bytes: a smaller artifact is there before it matters who sends what."""
+FEWEST_MAKERS: Final = 2
+"""Devices between which it matters who asks the seed for what the other makes."""
+
+
+def pays(length: int, devices: int, fewest: int, *, made: bool) -> bool:
+    """Whether seeds should choose what they send of an artifact of `length` bytes to so many
+    devices, where that pays from `fewest` on.
+
+    Of what is `made` in part by devices that have an older release it pays for any two: those that
+    have nothing old would ask the seeds for what the others make.
+    """
+    return length >= WORTH_IT and devices >= (min(fewest, FEWEST_MAKERS) if made else fewest)
 
 
 class Handout:
@@ -24,6 +38,7 @@ class Handout:
         self._given = bytearray(pieces)
         self._order: list[int] = []
         self._again: deque[int] = deque()
+        self._spared = bytearray(-(-pieces // 8))
 
     @property
     def complete(self) -> bool:
@@ -43,13 +58,25 @@ class Handout:
 
     def turn(self, unwanted: bytes) -> "Turn":
         """One device's way through it. A bit of `unwanted` a piece, the highest bit first: it has
-        them, or can have them from others."""
+        them, makes them, or can have them from others: whoever lacks them is handed them last."""
+        for at, byte in enumerate(unwanted[: len(self._spared)]):
+            self._spared[at] |= byte
         return Turn(self, unwanted)
+
+    def _is_spared(self, piece: int) -> bool:
+        byte, bit = divmod(piece, 8)
+        return bool(self._spared[byte] & 0x80 >> bit)
 
     def _take(self, turn: "Turn") -> int | None:
         while turn.at < len(self._order):
             piece = self._order[turn.at]
             turn.at += 1
+            if not self._given[piece] and not self._is_spared(piece) and turn.wants(piece):
+                self._given[piece] = True
+                return piece
+        while self.complete and turn.late < len(self._order):
+            piece = self._order[turn.late]
+            turn.late += 1
             if not self._given[piece] and turn.wants(piece):
                 self._given[piece] = True
                 return piece
@@ -65,10 +92,10 @@ class Handout:
 
 
 class Turn:
-    """`at` is how far it went through what is here."""
+    """`at` is how far it went through what is here, `late` through what others have."""
 
     def __init__(self, handout: Handout, unwanted: bytes) -> None:
-        self.at = 0
+        self.at = self.late = 0
         self._handout = handout
         self._unwanted = unwanted
         self._recent: deque[int] = deque(maxlen=RECENT)

@@ -16,6 +16,9 @@ LEVELS: Final = 50
 MOST_PIECES: Final = 16 * 1024
 LONGEST_PIECE: Final = 16 * 1024 * 1024
 
+PIECES_OF_PACK: Final = 4096
+LONGEST_OF_PACK: Final = 64 * 1024
+
 
 def _parent(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(left + right).digest()
@@ -91,5 +94,18 @@ def piece_length_for(length: int) -> int:
     """
     piece = BLOCK
     while piece * MOST_PIECES < length and piece < LONGEST_PIECE:
+        piece *= 2
+    return piece
+
+
+def piece_length_of_pack(length: int) -> int:
+    """The piece length in bytes for a chunk pack of `length` bytes: a power of two.
+
+    A device that updates receives a hash of each piece and little else, so pieces are longer than
+    those of other files: at most 4096 of them as far as 64 KiB allow. Longer ones would cost more
+    at the edges of what is new.
+    """
+    piece = piece_length_for(length)
+    while piece * PIECES_OF_PACK < length and piece < LONGEST_OF_PACK:
         piece *= 2
     return piece

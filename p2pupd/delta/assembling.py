@@ -11,9 +11,9 @@ from p2pupd.delta.matching import Held
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Chunks `chunks`, stored one after the other, that make all of pieces `pieces`."""
+    """Frames `frames`, stored one after the other, that make all of pieces `pieces`."""
 
-    chunks: range
+    frames: range
     pieces: range
 
 
@@ -34,9 +34,10 @@ class Assembly:
         self._piece_length = piece_length
         self._lacking = lacking
         self.reused: Counter[int] = Counter()
-        """Stored bytes taken so far, by the number of their source."""
+        """Stored bytes taken so far, by the number of their first chunk's source."""
         self.unlike = 0
-        """Chunks that turned out to be other bytes, or to be compressed in another way."""
+        """Frames that could not be made, because their chunks are other bytes now, or because they
+        are compressed in another way here."""
 
     @property
     def count(self) -> int:
@@ -56,18 +57,18 @@ class Assembly:
         """What can be built, in the pack's order."""
         header = self._held.header
         start = 0
-        for chunk in range(header.chunks + 1):
-            if chunk < header.chunks and self._held.has(chunk):
+        for frame in range(header.frames + 1):
+            if frame < header.frames and self._held.has(frame):
                 continue
-            if start < chunk:
-                yield from self._lacking_of(range(start, chunk))
-            start = chunk + 1
+            if start < frame:
+                yield from self._lacking_of(range(start, frame))
+            start = frame + 1
 
     def pieces(self, progress: Progress) -> Iterator[tuple[int, bytes]]:
         """(number, bytes) of the pieces that can be built, in order; compare each with its hash.
 
-        A chunk that is no longer what it was only costs its pieces. `progress` hears the bytes
-        built so far. Holds a piece and a chunk at a time.
+        A chunk that is no longer what it was only costs the pieces of its frame. `progress` hears
+        the bytes built so far. Holds a piece and a few frames at a time.
         """
         built = 0
         for span in self.spans():
@@ -76,37 +77,37 @@ class Assembly:
                 progress(built)
                 yield piece, content
 
-    def _lacking_of(self, chunks: range) -> Iterator[Span]:
-        """The parts of a row of held chunks that make pieces which are lacking."""
+    def _lacking_of(self, frames: range) -> Iterator[Span]:
+        """The parts of a row of held frames that make pieces which are lacking."""
         offsets, length = self._held.header.offsets, self._piece_length
-        end = offsets[chunks.stop]
+        end = offsets[frames.stop]
         whole = end if end == self._held.header.pack_length else end - end % length
-        first, last = -(-offsets[chunks.start] // length), -(-whole // length)
+        first, last = -(-offsets[frames.start] // length), -(-whole // length)
         start = first
         for piece in range(first, last + 1):
             if piece < last and self._lacking(piece):
                 continue
             if start < piece:
-                yield self._span(chunks, range(start, piece))
+                yield self._span(frames, range(start, piece))
             start = piece + 1
 
-    def _span(self, chunks: range, pieces: range) -> Span:
+    def _span(self, frames: range, pieces: range) -> Span:
         offsets, length = self._held.header.offsets, self._piece_length
         end = min(pieces.stop * length, self._held.header.pack_length)
-        first = bisect_right(offsets, pieces.start * length, chunks.start, chunks.stop) - 1
-        last = bisect_left(offsets, end, first, chunks.stop)
+        first = bisect_right(offsets, pieces.start * length, frames.start, frames.stop) - 1
+        last = bisect_left(offsets, end, first, frames.stop)
         return Span(range(first, last), pieces)
 
     def _built(self, span: Span) -> Iterator[tuple[int, bytes]]:
         header, length = self._held.header, self._piece_length
         pending, at = bytearray(), 0
-        for chunk in span.chunks:
-            kept = self._taken(chunk)
+        for frame in span.frames:
+            kept = self._taken(frame)
             if kept is None:
                 pending.clear()
                 continue
             if not pending:
-                at = header.offsets[chunk]
+                at = header.offsets[frame]
             pending += kept
             while pending:
                 piece = -(-at // length)
@@ -118,10 +119,11 @@ class Assembly:
                 del pending[:stop]
                 at += stop
 
-    def _taken(self, chunk: int) -> bytes | None:
-        kept = self._held.take(chunk)
+    def _taken(self, frame: int) -> bytes | None:
+        kept = self._held.take(frame)
         if kept is None:
             self.unlike += 1
         else:
-            self.reused[self._held.sources[chunk]] += len(kept)
+            first = self._held.header.begins[frame]
+            self.reused[self._held.sources[first]] += len(kept)
         return kept

@@ -6,9 +6,10 @@ No I/O. Whatever a table claims, memory stays below a small multiple of MOST_HEA
 import struct
 import sys
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Final
 
 import zstandard
@@ -20,6 +21,7 @@ from p2pupd.delta.limits import (
     MAGIC,
     MOST_AVERAGE,
     MOST_CHUNKS,
+    MOST_FRAME,
     MOST_HEADER,
     MOST_IMAGE,
     MOST_RUNS,
@@ -37,7 +39,7 @@ LEVEL: Final = 12
 """zstd's, for the header: mostly digests, so more would not pay."""
 
 _PREAMBLE: Final = struct.Struct("<8sII")
-_FIXED: Final = struct.Struct("<Q32sIIII")
+_FIXED: Final = struct.Struct("<Q32sIIIII")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What a header says. Chunks are numbered as they are stored.
+    """What a header says. Chunks and frames are numbered as they are stored.
 
-    `ids` holds ID bytes for each chunk, `plain` its length in the image and `stored` in the pack;
-    both are the same where it is not compressed. `firsts` and `amounts` are the runs.
+    `ids` holds ID bytes for each chunk, `plain` its length. `counts` holds for each frame how many
+    chunks it is made of, `stored` its length in the pack: that of its chunks where it is not
+    compressed. `firsts` and `amounts` are the runs.
     """
 
     image_length: int
@@ -63,6 +66,7 @@ class Table:
     average: int
     ids: bytes
     plain: "array[int]"
+    counts: "array[int]"
     stored: "array[int]"
     firsts: "array[int]"
     amounts: "array[int]"
@@ -85,12 +89,32 @@ class Table:
 class Header(Table):
     """A table that was checked, and where things are in its pack.
 
-    `offsets` has one number more than there are chunks: where each begins in the pack, then the
-    pack's end. `length` are the bytes before the first chunk, preamble included.
+    `offsets` has one number more than there are frames: where each begins in the pack, then the
+    pack's end. `begins` has the number of the first chunk of each, then that of chunks. `before`
+    has the plain bytes before each chunk, then of all. `length` are the bytes before the first
+    frame, preamble included.
     """
 
     offsets: "array[int]"
+    begins: "array[int]"
+    before: "array[int]"
     length: int
+
+    @property
+    def frames(self) -> int:
+        return len(self.stored)
+
+    def chunks_of(self, frame: int) -> range:
+        """Numbers of the chunks in that frame."""
+        return range(self.begins[frame], self.begins[frame + 1])
+
+    def frame_of(self, chunk: int) -> int:
+        """Number of the frame that holds that chunk."""
+        return bisect_right(self.begins, chunk) - 1
+
+    def plain_length(self, frame: int) -> int:
+        """Bytes of that frame when it is expanded."""
+        return self.before[self.begins[frame + 1]] - self.before[self.begins[frame]]
 
     @property
     def pack_length(self) -> int:
@@ -100,7 +124,7 @@ class Header(Table):
 
 def encode(table: Table) -> bytes:
     """The header's bytes, preamble included. Deterministic for one version of libzstd."""
-    lengths = zip(table.plain, table.stored, strict=True)
+    lengths = zip(_plain_lengths(table.plain, table.counts), table.stored, strict=True)
     kept = array("I", (0 if stored == plain else stored for plain, stored in lengths))
     body = b"".join(
         (
@@ -110,10 +134,12 @@ def encode(table: Table) -> bytes:
                 table.cutting,
                 table.average,
                 len(table.plain),
+                len(table.counts),
                 len(table.firsts),
             ),
             table.ids,
             _planes(table.plain, 3),
+            _planes(table.counts, 2),
             _planes(kept, 3),
             _planes(table.firsts, 4),
             _planes(table.amounts, 4),
@@ -124,7 +150,7 @@ def encode(table: Table) -> bytes:
 
 
 def header_length(beginning: bytes) -> int:
-    """Bytes before the first chunk, told by a pack's first PREAMBLE bytes. Raises PackError."""
+    """Bytes before the first frame, told by a pack's first PREAMBLE bytes. Raises PackError."""
     return PREAMBLE + _announced(beginning)[0]
 
 
@@ -135,18 +161,14 @@ def parse(raw: bytes, pack_length: int) -> Header:
     for anything but a table each number of which is right.
     """
     body, length = _body(raw)
-    image_length, sha256, cutting, average, chunks, runs = _FIXED.unpack_from(body)
-    _require(1 <= image_length <= MOST_IMAGE, f"an image of {image_length} bytes")
-    _require(
-        LEAST_AVERAGE <= average <= MOST_AVERAGE and average.bit_count() == 1,
-        f"chunks of {average} bytes on average",
-    )
-    _require(cutting in tuple(Cutting), f"chunks cut in a way that is not known here ({cutting})")
-    _check_counts(len(body), chunks, runs)
+    image_length, sha256, cutting, average, chunks, frames, runs = _FIXED.unpack_from(body)
+    _check_kind(image_length, cutting, average)
+    _check_amounts(len(body), chunks, frames, runs)
     at = _FIXED.size + chunks * ID
     plain = _numbers(body, at, chunks, 3)
-    stored = _stored(plain, _numbers(body, at + chunks * 3, chunks, 3), average * SPREAD)
-    at += chunks * 6
+    _check_chunks(plain, average * SPREAD)
+    counts, stored = _frames(body, at + chunks * 3, plain, frames)
+    at += chunks * 3 + frames * 5
     header = Header(
         image_length=image_length,
         image_sha256=Sha256(sha256.hex()),
@@ -154,10 +176,13 @@ def parse(raw: bytes, pack_length: int) -> Header:
         average=average,
         ids=body[_FIXED.size : _FIXED.size + chunks * ID],
         plain=plain,
+        counts=counts,
         stored=stored,
         firsts=_numbers(body, at, runs, 4),
         amounts=_numbers(body, at + runs * 4, runs, 4),
         offsets=array("Q", accumulate(stored, initial=length)),
+        begins=array("I", accumulate(counts, initial=0)),
+        before=array("Q", accumulate(plain, initial=0)),
         length=length,
     )
     _check_runs(header)
@@ -179,7 +204,7 @@ def _announced(beginning: bytes) -> tuple[int, int]:
 
 
 def _body(raw: bytes) -> tuple[bytes, int]:
-    """(the table, bytes before the first chunk)."""
+    """(the table, bytes before the first frame)."""
     packed, plain = _announced(raw)
     length = PREAMBLE + packed
     _require(len(raw) >= length, f"{len(raw)} bytes; the header has {length}")
@@ -187,31 +212,62 @@ def _body(raw: bytes) -> tuple[bytes, int]:
     return expanded(frame, plain, "the header", zstandard.ZstdDecompressor()), length
 
 
-def _check_counts(length: int, chunks: int, runs: int) -> None:
-    """Raises PackError unless a table of so many chunks and runs has that length."""
+def _check_kind(image_length: int, cutting: int, average: int) -> None:
+    _require(1 <= image_length <= MOST_IMAGE, f"an image of {image_length} bytes")
+    _require(
+        LEAST_AVERAGE <= average <= MOST_AVERAGE and average.bit_count() == 1,
+        f"chunks of {average} bytes on average",
+    )
+    _require(cutting in tuple(Cutting), f"chunks cut in a way that is not known here ({cutting})")
+
+
+def _check_amounts(length: int, chunks: int, frames: int, runs: int) -> None:
+    """Raises PackError unless a table of so many chunks, frames and runs has that length."""
     _require(chunks <= MOST_CHUNKS, f"{chunks} chunks")
+    _require(frames <= chunks, f"{frames} frames of {chunks} chunks")
     _require(1 <= runs <= MOST_RUNS, f"{runs} runs")
-    expected = _FIXED.size + chunks * (ID + 6) + runs * 8
+    expected = _FIXED.size + chunks * (ID + 3) + frames * 5 + runs * 8
     _require(length == expected, f"a table of {length} bytes for which {expected} are right")
 
 
-def _stored(plain: "array[int]", stored: "array[int]", most: int) -> "array[int]":
-    """The stored lengths, those of chunks that are not compressed filled in."""
-    if not plain:
-        return stored
-    _require(min(plain) >= 1, "an empty chunk")
-    _require(max(plain) <= most, f"a chunk of {max(plain)} bytes where {most} are the most")
-    whole = array("I", (kept or length for length, kept in zip(plain, stored, strict=True)))
+def _check_chunks(plain: "array[int]", most: int) -> None:
+    _require(min(plain, default=1) >= 1, "an empty chunk")
+    longest = max(plain, default=1)
+    _require(longest <= most, f"a chunk of {longest} bytes where {most} are the most")
+
+
+def _plain_lengths(plain: "array[int]", counts: "array[int]") -> "array[int]":
+    """Of frames of so many chunks, plain; of those there are as many as needed."""
+    before = array("Q", accumulate(plain, initial=0))
+    ends = array("I", accumulate(counts, initial=0))
+    return array("Q", (before[end] - before[start] for start, end in pairwise(ends)))
+
+
+def _frames(
+    body: bytes, at: int, plain: "array[int]", frames: int
+) -> tuple["array[int]", "array[int]"]:
+    """How many chunks each frame has, and its stored length."""
+    counts = _numbers(body, at, frames, 2)
+    return counts, _stored(plain, counts, _numbers(body, at + frames * 2, frames, 3))
+
+
+def _stored(plain: "array[int]", counts: "array[int]", kept: "array[int]") -> "array[int]":
+    """The frames' stored lengths, those of frames that are not compressed filled in."""
+    _require(min(counts, default=1) >= 1, "a frame without a chunk")
+    _require(sum(counts) == len(plain), f"frames of {sum(counts)} chunks, and {len(plain)} chunks")
+    lengths = _plain_lengths(plain, counts)
+    longest = max(lengths, default=1)
+    _require(longest <= MOST_FRAME, f"a frame of {longest} bytes where {MOST_FRAME} are the most")
     _require(
-        all(kept < length for length, kept in zip(plain, stored, strict=True)),
-        "a chunk that is longer than its plain bytes",
+        all(stored < length for stored, length in zip(kept, lengths, strict=True)),
+        "a frame that is longer than its plain bytes",
     )
-    return whole
+    return array("I", (stored or length for stored, length in zip(kept, lengths, strict=True)))
 
 
 def _check_runs(header: Header) -> None:
     """Raises PackError unless runs use each chunk, no other, and make exactly the image."""
-    before = array("Q", accumulate(header.plain, initial=0))
+    before = header.before
     used = bytearray(header.chunks)
     length, left = 0, header.image_length * SPREAD // header.average + 1
     for run in header.runs():

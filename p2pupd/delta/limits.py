@@ -22,7 +22,7 @@ MOST_IMAGE: Final = 1 << 40
 MOST_RUN: Final = (1 << 32) - 1
 """Chunks, or zero bytes, in one entry: what 32 bits hold."""
 
-ID: Final = 8
+ID: Final = 6
 """Of a chunk's SHA-256 these many first bytes are its name: it tells where to look, and proves
 nothing (docs/pack-format.md says why that is safe)."""
 
@@ -45,4 +45,7 @@ SPREAD: Final = 4
 divided by it."""
 
 MOST_CHUNK: Final = MOST_AVERAGE * SPREAD
-"""Of one chunk, plain; stored it is never longer."""
+"""Of one chunk, plain."""
+
+MOST_FRAME: Final = MOST_CHUNK
+"""Of one frame, plain; stored it is never longer."""

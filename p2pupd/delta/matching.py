@@ -3,13 +3,13 @@
 import logging
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from p2pupd.delta.cutting import WINDOW, cut
 from p2pupd.delta.frames import Frames, chunk_id
 from p2pupd.delta.header import Header
 from p2pupd.delta.interface import Progress, Readable
+from p2pupd.delta.reading import Reader
 from p2pupd.errors import HostError, PackError
 
 log = logging.getLogger(__name__)
@@ -19,15 +19,21 @@ NOWHERE: Final = 255
 
 
 class Source(Protocol):
-    """Bytes of older releases. Nothing in it is believed: chunks are checked when they are used."""
+    """Bytes of older releases. Nothing in it is believed: pieces are checked when they are made."""
 
     def search(self, wanted: "Wanted", progress: Progress) -> None:
         """Tell `wanted.found` of each chunk that seems to be here. Raises HostError."""
 
-    def take(self, header: Header, chunk: int, place: int) -> bytes | None:
-        """The stored bytes of that chunk, which `search` found at `place`.
+    def frame(self, header: Header, frame: int, places: "array[int]") -> bytes | None:
+        """The stored bytes of that frame, the chunks of which `search` found at `places`.
 
-        None where they are other bytes now, or would be stored in another length. Raises HostError.
+        None where it is not stored here just so. Nobody has looked at the bytes. Raises HostError.
+        """
+
+    def chunk(self, place: int, length: int) -> bytes | None:
+        """The plain bytes of the chunk of that length that `search` found at `place`.
+
+        None where there is none any more. Nobody has looked at the bytes. Raises HostError.
         """
 
 
@@ -61,30 +67,38 @@ class PackSource:
     """An older pack: what it stores is copied."""
 
     def __init__(self, pack: Readable, header: Header) -> None:
-        self._pack = pack
-        self._header = header
-        self._frames = Frames()
+        self.reader = Reader(pack, header)
 
-    def search(self, wanted: Wanted, progress: Progress) -> None:
+    def search(self, wanted: "Wanted", progress: Progress) -> None:
         """As the contract says; reads nothing. The place is the number of the chunk there."""
-        for number in range(self._header.chunks):
-            wanted.found(self._header.id_of(number), self._header.plain[number], number)
+        header = self.reader.header
+        for number in range(header.chunks):
+            wanted.found(header.id_of(number), header.plain[number], number)
         progress(0)
 
-    def take(self, header: Header, chunk: int, place: int) -> bytes | None:
-        """As the contract says."""
-        length = self._header.stored[place]
-        kept = self._pack.read_at(self._header.offsets[place], length)
+    def frame(self, header: Header, frame: int, places: "array[int]") -> bytes | None:
+        """As the contract says: where one frame here is of just these chunks."""
+        theirs = self.reader.header
+        there = theirs.frame_of(places[0])
+        same = theirs.stored[there] == header.stored[frame]
+        if not same or array("Q", theirs.chunks_of(there)) != places:
+            return None
         try:
-            plain = self._frames.restored(kept, header.plain[chunk], header.id_of(chunk))
+            return self.reader.stored(there)
         except PackError:
             return None
-        again = kept if length == header.stored[chunk] else self._frames.stored(plain)
-        return again if len(again) == header.stored[chunk] else None
+
+    def chunk(self, place: int, length: int) -> bytes | None:
+        """As the contract says."""
+        try:
+            plain = b"".join(self.reader.plain(range(place, place + 1)))
+        except PackError:
+            return None
+        return plain if len(plain) == length else None
 
 
 class ImageSource:
-    """An older image, in a slot or a file: cut into chunks, which are compressed again.
+    """An older image, in a slot or a file: cut into chunks, of which frames are made again.
 
     Only its first `length` bytes are looked at, all where that is None.
     """
@@ -92,7 +106,6 @@ class ImageSource:
     def __init__(self, image: Readable, length: int | None = None) -> None:
         self._image = image
         self._length = length
-        self._frames = Frames()
 
     def search(self, wanted: Wanted, progress: Progress) -> None:
         """As the contract says. Ends early when nothing is wanted any more.
@@ -109,38 +122,76 @@ class ImageSource:
             if plain[0] or plain[-1] or plain != bytes(len(plain)):
                 wanted.found(chunk_id(plain), len(plain), offset)
 
-    def take(self, header: Header, chunk: int, place: int) -> bytes | None:
+    def frame(self, header: Header, frame: int, places: "array[int]") -> bytes | None:
+        """As the contract says: an image stores no frames."""
+
+    def chunk(self, place: int, length: int) -> bytes | None:
         """As the contract says."""
-        length = header.plain[chunk]
         plain = self._image.read_at(place, length)
-        if len(plain) != length or chunk_id(plain) != header.id_of(chunk):
-            return None
-        kept = plain if header.stored[chunk] == length else self._frames.stored(plain)
-        return kept if len(kept) == header.stored[chunk] else None
+        return plain if len(plain) == length else None
 
 
-@dataclass(frozen=True, slots=True)
 class Held:
     """Where the chunks of `header`'s pack are: number of the source or NOWHERE, and place there."""
 
-    header: Header
-    origins: Sequence[Source]
-    sources: "array[int]"
-    places: "array[int]"
+    def __init__(
+        self,
+        header: Header,
+        origins: Sequence[Source],
+        sources: "array[int]",
+        places: "array[int]",
+    ) -> None:
+        self.header = header
+        self.origins = origins
+        self.sources = sources
+        self.places = places
+        self._frames = Frames()
 
-    def has(self, chunk: int) -> bool:
-        return self.sources[chunk] != NOWHERE
+    def of(self, origins: int) -> "Held":
+        """What `find` would have found in the first so many sources alone."""
+        sources = array("B", (each if each < origins else NOWHERE for each in self.sources))
+        return Held(self.header, self.origins, sources, self.places)
 
-    def take(self, chunk: int) -> bytes | None:
-        """The chunk's stored bytes, if they are still there and right, as far as can be told."""
-        if not self.has(chunk):
+    def has(self, frame: int) -> bool:
+        """Whether all chunks of that frame are somewhere."""
+        chunks = self.header.chunks_of(frame)
+        return NOWHERE not in self.sources[chunks.start : chunks.stop]
+
+    def take(self, frame: int) -> bytes | None:
+        """The frame's stored bytes, if its chunks are still there.
+
+        They are the right ones only if their piece's hash says so.
+        """
+        if not self.has(frame):
             return None
         try:
-            origin = self.origins[self.sources[chunk]]
-            return origin.take(self.header, chunk, self.places[chunk])
+            kept = self._copied(frame)
+            return self._made(frame) if kept is None else kept
         except HostError as error:
             log.info("delta.source-unreadable error=%s", error)
             return None
+
+    def _copied(self, frame: int) -> bytes | None:
+        chunks = self.header.chunks_of(frame)
+        first = self.sources[chunks.start]
+        if self.sources[chunks.start : chunks.stop].count(first) < len(chunks):
+            return None
+        return self.origins[first].frame(
+            self.header, frame, self.places[chunks.start : chunks.stop]
+        )
+
+    def _made(self, frame: int) -> bytes | None:
+        header, parts = self.header, list[bytes]()
+        for chunk in header.chunks_of(frame):
+            origin = self.origins[self.sources[chunk]]
+            plain = origin.chunk(self.places[chunk], header.plain[chunk])
+            if plain is None or chunk_id(plain) != header.id_of(chunk):
+                return None
+            parts.append(plain)
+        plain = b"".join(parts)
+        length = header.stored[frame]
+        kept = plain if length == len(plain) else self._frames.stored(plain)
+        return kept if len(kept) == length else None
 
 
 def find(header: Header, origins: Sequence[Source], progress: Progress) -> Held:

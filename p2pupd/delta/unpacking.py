@@ -4,10 +4,10 @@ import hashlib
 from collections.abc import Generator, Iterator
 from typing import Final
 
-from p2pupd.delta.frames import Frames
 from p2pupd.delta.header import Header, header_length, parse
 from p2pupd.delta.interface import Progress, Readable, Target, Zeros
 from p2pupd.delta.limits import PREAMBLE
+from p2pupd.delta.reading import Reader
 from p2pupd.errors import PackError
 
 BLOCK: Final = 1 << 20
@@ -15,8 +15,6 @@ BLOCK: Final = 1 << 20
 
 GRAIN: Final = 64 << 10
 """What is given begins and, but for the image's end, ends at a multiple of this in the image."""
-
-READ: Final = 1 << 20
 
 _NO_BYTES: Final = bytes(BLOCK)
 
@@ -48,13 +46,20 @@ def unpack(pack: Readable, header: Header, target: Target, progress: Progress) -
         progress(done)
 
 
-def plain_image(pack: Readable, header: Header) -> Generator[memoryview | Zeros, None, None]:
+def plain_image(
+    pack: Readable, header: Header, *, proved: bool = True
+) -> Generator[memoryview | Zeros, None, None]:
     """The image in order; each part is valid until the next one is asked for. Raises as `unpack`.
 
+    Not `proved`, the length alone is right, and the digest of the whole is left to the caller.
     Parts begin at multiples of GRAIN; data has at most BLOCK bytes, zeros any number.
     """
+    parts = _grained(_plain_chunks(Reader(pack, header, checked=proved)))
+    if not proved:
+        yield from parts
+        return
     digest = hashlib.sha256()
-    for part in _grained(_plain_chunks(pack, header)):
+    for part in parts:
         if isinstance(part, Zeros):
             for at in range(0, part.length, BLOCK):
                 digest.update(memoryview(_NO_BYTES)[: part.length - at])
@@ -65,34 +70,16 @@ def plain_image(pack: Readable, header: Header) -> Generator[memoryview | Zeros,
         raise PackError("the pack is damaged: its chunks make another image than its header says")
 
 
-def _plain_chunks(pack: Readable, header: Header) -> Iterator[bytes | Zeros]:
-    """The image as chunks, each of which is right."""
-    frames = Frames()
-    for run in header.runs():
+def _plain_chunks(reader: Reader) -> Iterator[memoryview | Zeros]:
+    """The image in parts."""
+    for run in reader.header.runs():
         if run.first is None:
             yield Zeros(run.amount)
-            continue
-        for chunk, kept in _stored(pack, header, range(run.first, run.first + run.amount)):
-            yield frames.restored(kept, header.plain[chunk], header.id_of(chunk))
+        else:
+            yield from reader.plain(range(run.first, run.first + run.amount))
 
 
-def _stored(pack: Readable, header: Header, chunks: range) -> Iterator[tuple[int, bytes]]:
-    """(number, stored bytes) of chunks that lie one after the other, read READ bytes at a time."""
-    offsets = header.offsets
-    held, begins = b"", 0
-    for chunk in chunks:
-        at, end = offsets[chunk], offsets[chunk + 1]
-        if end > begins + len(held):
-            begins = at
-            held = pack.read_at(at, min(max(READ, end - at), offsets[chunks.stop] - at))
-            if len(held) < end - at:
-                raise PackError(
-                    f"the pack ends at {begins + len(held)}; chunk {chunk} ends at {end}"
-                )
-        yield chunk, held[at - begins : end - begins]
-
-
-def _grained(chunks: Iterator[bytes | Zeros]) -> Iterator[memoryview | Zeros]:
+def _grained(chunks: Iterator[memoryview | Zeros]) -> Iterator[memoryview | Zeros]:
     """The same bytes in parts that begin at multiples of GRAIN."""
     buffer = memoryview(bytearray(BLOCK))
     filled = 0
@@ -116,10 +103,10 @@ def _grained(chunks: Iterator[bytes | Zeros]) -> Iterator[memoryview | Zeros]:
         yield buffer[:filled]
 
 
-def _split(chunk: bytes | Zeros, lead: int) -> Iterator[memoryview | Zeros]:
+def _split(chunk: memoryview | Zeros, lead: int) -> Iterator[memoryview | Zeros]:
     """The chunk; of zeros only what is left in whole grains behind the first `lead` bytes."""
     if not isinstance(chunk, Zeros):
-        yield memoryview(chunk)
+        yield chunk
         return
     lead = min(lead, chunk.length)
     tail = (chunk.length - lead) % GRAIN

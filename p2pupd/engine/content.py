@@ -15,17 +15,19 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from p2pupd.engine.parts import Parts
+from p2pupd.engine.reusing import OldImages, Reuser, no_images
 from p2pupd.engine.supplying import Moves, NotTheSource, RemoteFile, Supplier
 from p2pupd.engine.tasks import Tasks, either, unless
-from p2pupd.engine.transfers import Note, Source, Transfer, TransferState
+from p2pupd.engine.transfers import Note, Source, Transfer, TransferState, Use, finished
 from p2pupd.engine.whole import copy_whole, proved
 from p2pupd.errors import ContentError, FetchError, SourceGone, TrustError, UpdateError
 from p2pupd.feeds.interface import Offer
+from p2pupd.host.layer_files import keep_layer
 from p2pupd.model.device import ByteCounts, TransferProgress
 from p2pupd.model.ids import DeviceId, Sha256
 from p2pupd.model.release import Artifact, Release
 from p2pupd.store.interface import Store
-from p2pupd.swarm.interface import Injected, Swarm
+from p2pupd.swarm.interface import Asking, Injected, Swarm
 
 log = logging.getLogger(__name__)
 
@@ -49,15 +51,23 @@ class Content:
         own: DeviceId,
         uplinks: Callable[[], Collection[DeviceId]] = frozenset,
         moves: Moves = lambda _: True,
+        asking: Asking | None = None,
+        old_images: OldImages = no_images,
     ) -> None:
         """`uplinks` are the neighbours that have an uplink, like maybe `own`; `moves` tells whether
-        payload of a pieces root may move now."""
+        payload of a pieces root may move now. With `asking`, pieces of packs are made of older
+        packs and of `old_images`."""
         self._store = store
         self._swarm = swarm
         self._tasks = tasks
         self._note = note
         self._moves = moves
         self._supplier = Supplier(swarm, own, uplinks, moves)
+        self._reuser: Reuser | None = None
+        if asking is not None:
+            self._reuser = Reuser(
+                store, swarm, self._supplier, asking=asking, old_images=old_images, note=note
+            )
         self._sources: dict[str, Source] = {}
         self._transfers: dict[Sha256, Transfer] = {}
 
@@ -110,12 +120,12 @@ class Content:
 
         Raises SpaceError, ContentError (the swarm's file is not what was signed), HostError.
         """
-        async with _Use(self, release) as transfer:
-            await _finished(transfer)
+        async with Use(self.begin(release)) as transfer:
+            await finished(transfer)
 
     async def take_from(self, source: str, release: Release) -> None:
         """The same, but gives up with the source's error when `source` cannot deliver."""
-        async with _Use(self, release) as transfer:
+        async with Use(self.begin(release)) as transfer:
             assert transfer.task is not None
             while not transfer.task.done():
                 if source in transfer.refused:
@@ -123,7 +133,7 @@ class Content:
                 if source not in self._sources:
                     raise SourceGone(f"{source} was removed before {release.label} was copied")
                 await either(transfer.task, transfer.changed)
-            await _finished(transfer)
+            await finished(transfer)
 
     def begin(self, release: Release) -> Transfer:
         """The running transfer of this artifact, started if there is none."""
@@ -180,6 +190,7 @@ class Content:
             lan=str(counts.lan),
             usb=str(counts.usb),
             uplink=str(counts.uplink),
+            reuse=str(counts.reuse),
             received=str(counts.received),
             wasted=str(counts.wasted),
         )
@@ -282,10 +293,13 @@ class Content:
                 transfer.changed.fire()
 
         look = partial(self._look, transfer, directory)
-        look()
         artifact = transfer.release.artifact
-        fetch = self._swarm.fetch(artifact, directory, came)
         try:
+            if self._reuser is not None:
+                usable = partial(self._usable, transfer)
+                await self._reuser.plan(transfer, directory, usable, self._tasks)
+            look()
+            fetch = self._swarm.fetch(artifact, directory, came)
             if not await unless(look, transfer.changed, fetch):
                 if transfer.broken is not None:
                     raise transfer.broken
@@ -333,6 +347,7 @@ class Content:
             transfer.whole.add(source.name)
             transfer.changed.fire()
             return
+        await asyncio.to_thread(keep_layer, layer, directory)
         await self._supplier.join(release, directory, layer)
         if source.open_content is not None:
             transfer.importing(source.name)
@@ -353,34 +368,9 @@ def content_of(parts: Parts, tasks: Tasks, note: Note) -> Content:
         own=parts.device,
         uplinks=parts.uplinks,
         moves=parts.moves,
+        asking=parts.asking,
+        old_images=parts.old_images,
     )
-
-
-class _Use:
-    """Counts who wants a transfer; the last one to leave an unfinished one stops it."""
-
-    def __init__(self, content: Content, release: Release) -> None:
-        self._transfer = content.begin(release)
-
-    async def __aenter__(self) -> Transfer:
-        self._transfer.users += 1
-        return self._transfer
-
-    async def __aexit__(self, *_: object) -> None:
-        self._transfer.users -= 1
-        task = self._transfer.task
-        if self._transfer.users == 0 and task is not None and not task.done():
-            self._transfer.stopped = True
-            task.cancel()
-
-
-async def _finished(transfer: Transfer) -> None:
-    assert transfer.task is not None
-    await asyncio.wait([transfer.task])
-    if transfer.error is not None:
-        raise transfer.error
-    if transfer.stopped:
-        raise FetchError("the transfer was stopped", reason="stopped")
 
 
 def _opened(

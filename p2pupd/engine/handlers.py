@@ -6,16 +6,17 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from p2pupd.core import turn
 from p2pupd.engine.content import Content
 from p2pupd.engine.messages import BundleBelieved
 from p2pupd.engine.parts import InstallPart, Parts
 from p2pupd.engine.settings import DeviceSettings
+from p2pupd.engine.transfers import Note
+from p2pupd.engine.turns import Turns
 from p2pupd.errors import ContentError, HostError, InstallError, TrustError
 from p2pupd.feeds.interface import Offer
 from p2pupd.model import commands as do
 from p2pupd.model import events as on
-from p2pupd.model.deployment import Deployment
+from p2pupd.model.deployment import Deployment, Phase
 from p2pupd.model.device import BootFacts, DeviceFacts, Installed
 from p2pupd.model.ids import DeploymentId
 from p2pupd.model.release import Release
@@ -34,14 +35,19 @@ class Handlers:
         settings: DeviceSettings,
         content: Content,
         copying: Callable[[], bool],
+        *,
+        look_again: Callable[[], None],
+        note: Note,
     ) -> None:
-        """`copying` tells whether a stick is being copied just now."""
+        """`copying` tells whether a stick is being copied just now; `look_again` has closed gates
+        asked again."""
         self._parts = parts
-        self._copying = copying
+        self.turns = Turns(
+            parts, consent=settings.consent, copying=copying, look_again=look_again, note=note
+        )
         self._settings = settings
         self.content = content
         self.offers: dict[DeploymentId, Offer] = {}
-        self.approved: set[int] = set()
         self.written: dict[DeploymentId, int] = {}
         self._by_command: dict[type[do.Command], Callable[[Deployment, Any], Awaitable[Result]]] = {
             do.VerifyOffer: self._verify_offer,
@@ -118,18 +124,14 @@ class Handlers:
         return on.Fetched(record.id)
 
     async def _ask_turn(self, record: Deployment, _: do.Command) -> Result:
-        gate = turn.closed_gate(
-            _release(record),
-            copying=self._copying(),
-            consent_required=self._settings.consent,
-            approved=frozenset(self.approved),
-        )
-        if gate is None:
+        gates = await self.turns.ask(record, _release(record))
+        if not gates:
             return on.TurnTaken(record.id)
-        return on.TurnHeld(record.id, gate.reason, gate.detail)
+        return on.TurnHeld(record.id, gates[0].reason, gates[0].detail)
 
     async def _write_slot(self, record: Deployment, _: do.Command) -> Result:
         release = _release(record)
+        await self.turns.began(release)
         journal = self._parts.journal
         installer = self._installer().installer
         before = await installer.boot_facts()
@@ -168,7 +170,9 @@ class Handlers:
         await self._installer().installer.arm(_slot(record.slot))
         return await self._booted(record)
 
-    async def _reboot(self, _: Deployment, command: do.Command) -> Result:
+    async def _reboot(self, record: Deployment, command: do.Command) -> Result:
+        if record.phase is Phase.ARMED:
+            await self.turns.interlocked()
         log.info("device.reboots id=%s attempt=%d", command.deployment, command.attempt)
         await self._parts.reboot()
         raise HostError("the device did not restart; see device.reboot_command", reason="reboot")

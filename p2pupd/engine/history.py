@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from p2pupd.errors import UpdateError
 from p2pupd.journal.interface import HistoryEntry, Journal
+from p2pupd.model.deployment import Deployment
 
 log = logging.getLogger(__name__)
 
@@ -31,3 +32,13 @@ class History:
                 await asyncio.to_thread(self._journal.note, entry)
             except UpdateError as error:
                 log.warning("history.lost event=%s error=%s", entry.event, error)
+
+
+def phase_fields(record: Deployment) -> dict[str, str]:
+    """What a line about a new phase tells."""
+    return {
+        "id": record.id,
+        "release": record.release.label if record.release else record.source,
+        "reason": record.reason,
+        "detail": record.detail,
+    }

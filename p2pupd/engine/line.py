@@ -37,7 +37,8 @@ class Line(Protocol):
 class Facts:
     """What the decision is made from. `now` is Unix seconds; `local` is what clocks show then.
 
-    `releases` are those of the accepted manifest.
+    `releases` are those of the accepted manifest; `seed_cap` is what an operator ordered for all
+    seeds together, None for nothing: then the setting holds.
     """
 
     role: Role
@@ -45,6 +46,7 @@ class Facts:
     neighbours: Callable[[], Iterable[Neighbour]]
     releases: Callable[[], Iterable[Release]]
     local: Callable[[float], LocalTime] = local_time
+    seed_cap: Callable[[], int | None] = lambda: None
 
 
 class LineCare:
@@ -119,9 +121,10 @@ class LineCare:
         """Look at everything again, and tell what came out."""
         facts, now = self._facts, self._facts.now()
         seeds = sum(each.role is Role.SEED for each in facts.neighbours())
-        before = self.allowance
+        before, ordered = self.allowance, facts.seed_cap()
+        limits = self._limits if ordered is None else replace(self._limits, seed_cap=ordered)
         self.allowance = allow(
-            self._limits,
+            limits,
             self._pause,
             now,
             facts.local(now),

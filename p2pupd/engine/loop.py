@@ -15,7 +15,7 @@ from p2pupd.engine.carrying import Carrier
 from p2pupd.engine.content import Content, content_of
 from p2pupd.engine.handlers import Handlers
 from p2pupd.engine.hints import Hints
-from p2pupd.engine.history import History
+from p2pupd.engine.history import History, phase_fields
 from p2pupd.engine.keeping import Keeper
 from p2pupd.engine.messages import (
     Approve,
@@ -90,10 +90,10 @@ class Engine:
         """Look again whether something can be installed now."""
         self._inbox.put_nowait(Reconsider())
 
-    async def approve(self, release: int | None, again: bool) -> str:
+    async def approve(self, release: int | None, *, again: bool, ahead: bool = False) -> str:
         """The operator's consent. Raises NothingToDo when nothing waits for it."""
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._inbox.put_nowait(Approve(release, again, answer))
+        self._inbox.put_nowait(Approve(release, again, answer, ahead))
         return await answer
 
     async def roll_back(self) -> str:
@@ -105,6 +105,7 @@ class Engine:
     def note(self, event: str, **fields: str) -> None:
         """A line for the log and the device's durable history."""
         self._history.note(event, **fields)
+        self.parts.changed()
 
     def alive(self) -> bool:
         """Whether messages are being taken; waiting for room on the disk is no stand-still."""
@@ -122,7 +123,14 @@ class Engine:
             self.carrier = Carrier(
                 self.content, self._settings.role, self._tasks, self.note, self.reconsider
             )
-            self.handlers = Handlers(self.parts, self._settings, self.content, self.carrier.copying)
+            self.handlers = Handlers(
+                self.parts,
+                self._settings,
+                self.content,
+                self.carrier.copying,
+                look_again=self.reconsider,
+                note=self.note,
+            )
             await self._start()
             while True:
                 self._took = None
@@ -135,6 +143,7 @@ class Engine:
 
     async def _start(self) -> None:
         self.manifest = await asyncio.to_thread(self.parts.verifier.current)
+        await self.handlers.turns.load()
         open_records = await self.records.load()
         await self._protect()
         await self._keeper.trim()
@@ -203,7 +212,7 @@ class Engine:
         for command in commands:
             self._act(command)
         if after.phase is not record.phase:
-            self._log_phase(after)
+            self.note(f"deployment.{after.phase}", **phase_fields(after))
             if after.phase.ended:
                 await self._ended(after)
 
@@ -334,6 +343,7 @@ class Engine:
 
     async def _reconsider(self) -> None:
         """Ask closed gates again; start what the manifest wants and nothing is doing yet."""
+        await self.handlers.turns.watch(self.manifest.releases if self.manifest else ())
         for record in self.records.open():
             if record.phase is Phase.WAITING:
                 self._act(do.AskTurn(record.id, 0))
@@ -355,7 +365,8 @@ class Engine:
 
     async def _approve(self, wish: Approve) -> str:
         number = await consent(self.parts, self.records, self.handlers, wish)
-        self.note("operator.approved", release=str(number), again=str(wish.again).lower())
+        said = {"again": str(wish.again).lower(), "ahead": str(wish.ahead).lower()}
+        self.note("operator.approved", release=str(number), **said)
         self.reconsider()
         return f"release {number} may be installed"
 
@@ -364,16 +375,6 @@ class Engine:
         self.records.adopt(record)
         await self._step(on.RollbackWanted(record.id, "the operator asked for it"))
         return f"going back to slot {record.previous_slot}"
-
-    def _log_phase(self, record: Deployment) -> None:
-        label = record.release.label if record.release else record.source
-        self.note(
-            f"deployment.{record.phase}",
-            id=record.id,
-            release=label,
-            reason=record.reason,
-            detail=record.detail,
-        )
 
     async def _ended(self, record: Deployment) -> None:
         self.handlers.offers.pop(record.id, None)

@@ -92,11 +92,13 @@ class Reconsider:
 
 @dataclass(frozen=True, slots=True)
 class Approve:
-    """The operator allows `release` (None: whatever waits); `again`: although it was bad here."""
+    """The operator allows `release` (None: whatever waits); `again`: although it was bad here;
+    `ahead`: also out of this device's turn."""
 
     release: int | None
     again: bool
     answer: asyncio.Future[str] = field(repr=False)
+    ahead: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,19 +8,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from p2pupd.engine.accounting import Accounts
+from p2pupd.engine.fleet import Fleet, site_picture
 from p2pupd.engine.line import LineCare
 from p2pupd.engine.loop import Engine
 from p2pupd.engine.messages import OfferOutcome
 from p2pupd.engine.meters import reading
+from p2pupd.engine.orders import OrderShelf
 from p2pupd.engine.parts import Parts
 from p2pupd.engine.report import report
 from p2pupd.engine.settings import DeviceSettings
+from p2pupd.engine.why import explain
 from p2pupd.errors import NothingToDo, SpaceError, UpdateError
 from p2pupd.feeds.interface import Offer
-from p2pupd.model.device import ByteCounts, Neighbour, Role
-from p2pupd.model.ids import Sha256
+from p2pupd.model.device import Neighbour, Role
 from p2pupd.model.metrics import Reading
-from p2pupd.model.release import Artifact, Release
+from p2pupd.model.release import Release
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +57,11 @@ class Operations:
         uplink: Callable[[], Json | None],
         line: LineCare,
         reload: Callable[[], Awaitable[str]],
-        handed_out: Callable[[Sha256], int],
+        accounts: Accounts,
+        fleet: Fleet,
+        orders: OrderShelf,
     ) -> None:
-        """`uplink` tells the state of the uplink, None where the device has none; `handed_out` the
-        bytes of an artifact that the peer API sent since the start."""
+        """`uplink` tells the state of the uplink, None where the device has none."""
         self._engine = engine
         self._parts = parts
         self._settings = settings
@@ -69,10 +72,9 @@ class Operations:
         self._uplink = uplink
         self._line = line
         self._reload = reload
-        self._accounts = Accounts(self._counts, handed_out)
-
-    def _counts(self, artifact: Artifact) -> ByteCounts:
-        return self._engine.content.counts(artifact)
+        self._accounts = accounts
+        self._fleet = fleet
+        self._orders = orders
 
     async def status(self) -> Json:
         """The picture that `p2pupd status` prints."""
@@ -91,6 +93,7 @@ class Operations:
             "sources": engine.sources.listing(),
             "uplink": self._uplink(),
             "limits": self._line.picture(),
+            "site": site_picture(self._fleet, engine.manifest) | {"orders": self._orders.listing()},
         }
 
     async def metrics(self) -> Reading:
@@ -103,7 +106,12 @@ class Operations:
             peers=len(list(self._neighbours())),
             moving=self._line.allowance.moving,
             uplink=self._uplink(),
+            fleet=self._fleet,
         )
+
+    async def fleet(self) -> list[Json]:
+        """Every device that this one has heard of."""
+        return self._fleet.picture()
 
     async def peers(self) -> list[Json]:
         """The neighbours of now."""
@@ -133,9 +141,31 @@ class Operations:
         self._engine.reconsider()
         return "asked every neighbour, and the uplink if there is one; see `p2pupd status`"
 
-    async def approve(self, release: int | None, again: bool) -> str:
+    async def why(self, device: str | None) -> Json:
+        """Every gate that is closed for this device, or the one whose id begins so."""
+        await self._engine.ready.wait()
+        return await explain(self._engine, self._parts, device)
+
+    async def approve(self, release: int | None, *, again: bool, ahead: bool) -> str:
         """Consent to an installation."""
-        return await self._engine.approve(release, again)
+        return await self._engine.approve(release, again=again, ahead=ahead)
+
+    async def defer(self, seconds: float | None) -> str:
+        """Put off what waits or is on its way here."""
+        await self._engine.ready.wait()
+        release = next((each.release for each in self._engine.records.open() if each.release), None)
+        if release is None:
+            raise NothingToDo("no release is on its way into this device")
+        until = await self._engine.handlers.turns.defer(release, seconds)
+        when = time.strftime("%a %d %b %H:%M:%S", time.localtime(until))
+        self._engine.note("operator.deferred", release=release.label, until=when)
+        self._engine.reconsider()
+        return f"{release.label} is deferred until {when}"
+
+    async def order(self, raw: bytes) -> str:
+        """Take a signed order, obey it and pass it on."""
+        await self._engine.ready.wait()
+        return self._orders.hand_over(raw, self._fleet.now(), self._fleet.sync.changed)
 
     async def rollback(self) -> str:
         """Go back to the previous slot."""

@@ -1,6 +1,7 @@
 """What `p2pupd status` shows: one JSON-ready picture of this device. Reads, never changes."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from p2pupd import __version__
@@ -13,7 +14,7 @@ from p2pupd.engine.settings import DeviceSettings
 from p2pupd.engine.transfers import Transfer, TransferState
 from p2pupd.errors import UpdateError
 from p2pupd.model.deployment import Deployment, Phase
-from p2pupd.model.device import ByteCounts, Installed
+from p2pupd.model.device import ByteCounts, Installed, Origin
 from p2pupd.model.release import Manifest, Release
 from p2pupd.store.interface import StoredObject
 
@@ -117,7 +118,10 @@ def _deployment(latest: Deployment | None, handlers: Handlers, content: Content)
         for each in content.transfers():
             if latest.phase is Phase.FETCHING and each.release == latest.release:
                 done = each.progress.done
-        picture["progress"] = {"done": done, "length": latest.release.artifact.length}
+        length = latest.release.artifact.length
+        if latest.phase is Phase.INSTALLING:
+            length = latest.release.image.length
+        picture["progress"] = {"done": done, "length": length}
     return picture
 
 
@@ -149,7 +153,29 @@ def _transfer(transfer: Transfer, accounts: Accounts) -> Json:
         "reason": errors[-1].reason if errors else "",
         "detail": str(errors[-1]) if errors else "",
         "bytes": _bytes(accounts.of(artifact)),
+        "reuse": _reuse(transfer),
     }
+
+
+def _reuse(transfer: Transfer) -> Json | None:
+    """Bytes of the pack that are expected from, and really came from, the store, the slot (and
+    other old images) and the swarm, with everything else that brings; None where nothing older is
+    here."""
+    told = transfer.reuse
+    if told is None:
+        return None
+    return {
+        "stage": str(told.stage),
+        "done": told.done,
+        "length": told.length,
+        "expected": _shares(told.expected, transfer.release.artifact.length),
+        "real": _shares(told.real, transfer.progress.done),
+    }
+
+
+def _shares(made: Mapping[Origin, int], whole: int) -> Json:
+    rest = whole - sum(made.values())
+    return {str(origin): count for origin, count in made.items()} | {"swarm": max(0, rest)}
 
 
 def _stored(stored: StoredObject, manifest: Manifest | None, accounts: Accounts) -> Json:

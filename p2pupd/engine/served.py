@@ -1,8 +1,10 @@
-"""What neighbours may have: verified files and their piece layers; of a leech nothing."""
+"""What neighbours may have: verified files, proved parts of those that are fetched, and the piece
+layers of both; of a leech nothing."""
 
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -12,8 +14,10 @@ from p2pupd.errors import UpdateError
 from p2pupd.host.layer_files import kept_layer
 from p2pupd.model.device import Role
 from p2pupd.model.ids import Sha256
+from p2pupd.model.release import Artifact
 from p2pupd.store.interface import Store, StoredObject
 from p2pupd.swarm.arrivals import Arrivals
+from p2pupd.swarm.interface import Holdings
 
 LAYER_COUNTS: Final = 2.0
 """Seconds for which a layer that was read is given to all who ask: proving it takes a tenth of one
@@ -35,7 +39,16 @@ class _Reading:
 class Served:
     """Behind the peer API."""
 
-    def __init__(self, store: Store, role: Role, tasks: Tasks, arrivals: Arrivals) -> None:
+    def __init__(
+        self,
+        store: Store,
+        role: Role,
+        tasks: Tasks,
+        arrivals: Arrivals,
+        holdings: Callable[[Artifact], Awaitable[Holdings]],
+    ) -> None:
+        """`holdings` tells which pieces of an artifact that is still fetched are here."""
+        self._holdings = holdings
         self._store = store
         self._arrivals = arrivals
         self._role = role
@@ -51,7 +64,17 @@ class Served:
         if part is not None and (arrival := self._arrivals.get(sha256)):
             return arrival.path if await arrival.has(*part) else None
         found = await asyncio.to_thread(self._store.find, sha256)
-        return found.path if found is not None and found.verified else None
+        if found is None or found.verified:
+            return found.path if found else None
+        return found.path if part and await self._has(found.artifact, *part) else None
+
+    async def _has(self, artifact: Artifact, start: int, count: int) -> bool:
+        """Whether the pieces of that part are here: then they are proved, and in the file."""
+        if not 0 < start + count <= artifact.length:
+            return False
+        size = artifact.piece_length
+        held = await self._holdings(artifact)
+        return all(held.here[start // size : -(-(start + count) // size)])
 
     def sent(self, sha256: Sha256, amount: int) -> None:
         """So many more bytes of it went to a neighbour."""

@@ -7,7 +7,7 @@ import asyncio
 import io
 import math
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -60,6 +60,8 @@ class Supplier:
         uplinks: Callable[[], Collection[DeviceId]],
         moves: Moves = lambda _: True,
     ) -> None:
+        self.awaited: dict[str, frozenset[int]] = {}
+        """By pieces root: pieces that this device makes itself, so that no source need bring."""
         self._swarm = swarm
         self._own = own
         self._uplinks = uplinks
@@ -97,10 +99,10 @@ class Supplier:
             while not all((await self._held(artifact)).here):
                 start = 0
                 while start < artifact.pieces:
-                    here = (await self._held(artifact)).here
+                    here = self._coming(artifact, (await self._held(artifact)).here)
                     end = min(artifact.pieces, start + _pieces(artifact, LOOK_EVERY))
                     for run in _runs(here, start, end, _pieces(artifact, READ)):
-                        pieces = await asyncio.to_thread(_read, file, layer, run)
+                        pieces = await asyncio.to_thread(read_pieces, file, layer, run)
                         await self._inject(artifact, pieces, Injected.USB)
                     start = end
                 if not all((await self._held(artifact)).here):
@@ -129,7 +131,8 @@ class Supplier:
             if held.known and all(held.here):
                 return
             now = loop.time()
-            lack = uplink.Lack(held.here, held.elsewhere, claims.now(now))
+            here = self._coming(artifact, held.here)
+            lack = uplink.Lack(here, held.elsewhere, claims.now(now))
             patience = max(uplink.HELP_AFTER, 2 * took)
             if not held.known or not self._moves(artifact.pieces_root):
                 busy, run = now, uplink.Run(range(0), share=False)
@@ -144,10 +147,15 @@ class Supplier:
             with claims.of(run.pieces):
                 start, count = uplink.bytes_of(artifact, run.pieces)
                 raw = await remote.read(release, start, count)
-                pieces = await asyncio.to_thread(_proved, layer, run.pieces, raw)
+                pieces = await asyncio.to_thread(proved_pieces, layer, run.pieces, raw)
                 await self._inject(artifact, pieces, Injected.UPLINK)
             if run.share:
                 busy, took = loop.time(), loop.time() - now
+
+    def _coming(self, artifact: Artifact, here: Sequence[bool]) -> list[bool]:
+        """What is here, or need not be brought."""
+        awaited = self.awaited.get(artifact.pieces_root, frozenset())
+        return [there or piece in awaited for piece, there in enumerate(here)]
 
     async def _held(self, artifact: Artifact) -> Holdings:
         with _own_side():
@@ -252,16 +260,17 @@ def _runs(here: Collection[bool], start: int, end: int, most: int) -> Iterator[r
             first = piece
 
 
-def _read(file: BinaryIO, layer: PieceLayer, run: range) -> list[tuple[int, bytes]]:
+def read_pieces(file: BinaryIO, layer: PieceLayer, run: range) -> list[tuple[int, bytes]]:
+    """The pieces of `run` from the carried file, proved. Blocks. Raises ContentError."""
     start, count = uplink.bytes_of(layer.artifact, run)
     file.seek(start)
     raw = file.read(count)
     while len(raw) < count and (chunk := file.read(count - len(raw))):
         raw += chunk
-    return _proved(layer, run, raw)
+    return proved_pieces(layer, run, raw)
 
 
-def _proved(layer: PieceLayer, run: range, raw: bytes) -> list[tuple[int, bytes]]:
+def proved_pieces(layer: PieceLayer, run: range, raw: bytes) -> list[tuple[int, bytes]]:
     """The pieces of `run`, one by one. Raises ContentError at the first that is not right."""
     pieces, at = [], 0
     for piece in run:

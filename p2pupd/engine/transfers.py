@@ -10,7 +10,7 @@ from typing import Final
 from p2pupd.engine.tasks import Signal
 from p2pupd.errors import FetchError, UpdateError
 from p2pupd.feeds.interface import ContentOpener, LayerOpener, Offer, RemoteContent
-from p2pupd.model.device import TransferProgress
+from p2pupd.model.device import Origin, TransferProgress
 from p2pupd.model.release import Release
 
 RATE_OVER: Final = 3.0
@@ -32,6 +32,34 @@ class TransferState(StrEnum):
     COMPLETE = "complete"
     INTERRUPTED = "interrupted"
     FAILED = "failed"
+
+
+class ReuseStage(StrEnum):
+    ASKING = "asking"
+    """For the hashes of the pieces, and the pack's header."""
+    SEARCHING = "searching"
+    """What older packs and images have."""
+    BUILDING = "building"
+    """Pieces, of what was found."""
+    OVER = "over"
+
+
+def _none() -> dict[Origin, int]:
+    return dict.fromkeys(Origin, 0)
+
+
+@dataclass(slots=True)
+class Reuse:
+    """How far a device is with what it need not fetch. `done` are bytes of `length` in BUILDING,
+    else of what is searched. `expected` and `real` are bytes of pieces. `planned`: it is known
+    which pieces need not be asked for, or that it will not be."""
+
+    stage: ReuseStage = ReuseStage.ASKING
+    done: int = 0
+    length: int = 0
+    expected: dict[Origin, int] = field(default_factory=_none)
+    real: dict[Origin, int] = field(default_factory=_none)
+    planned: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +102,11 @@ class Meter:
 @dataclass(slots=True)
 class Transfer:
     """`refused` holds what each source could not deliver, and why; `forgiven` when it may try
-    again, where that can help. `broken`: something of this device failed. `supplies`
-    put the pieces of sources into the swarm; `whole` are sources that cannot tell pieces: they are
-    copied whole. `here` counts what is proved, whatever `progress` shows; of all bytes per second
-    that `meter` sees, neighbours bring `lan_rate`.
+    again, where that can help. `broken`: something of this device failed, or the pack is wrong.
+    `supplies` put the pieces of sources into the swarm; `whole` are sources that cannot tell
+    pieces: they are copied whole. `reuse` is None where there is nothing to reuse. `here` counts
+    what is proved, whatever `progress` shows; of all bytes per second that `meter` sees, neighbours
+    bring `lan_rate`.
     """
 
     release: Release
@@ -93,6 +122,7 @@ class Transfer:
     broken: UpdateError | None = None
     supplies: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     whole: set[str] = field(default_factory=set)
+    reuse: Reuse | None = None
     users: int = 0
     task: asyncio.Task[None] | None = None
     changed: Signal = field(default_factory=Signal)
@@ -132,3 +162,31 @@ class Transfer:
         if supply is not None:
             supply.cancel()
         self.changed.fire()
+
+
+class Use:
+    """Counts who wants a transfer; the last one to leave an unfinished one stops it."""
+
+    def __init__(self, transfer: Transfer) -> None:
+        self._transfer = transfer
+
+    async def __aenter__(self) -> Transfer:
+        self._transfer.users += 1
+        return self._transfer
+
+    async def __aexit__(self, *_: object) -> None:
+        self._transfer.users -= 1
+        task = self._transfer.task
+        if self._transfer.users == 0 and task is not None and not task.done():
+            self._transfer.stopped = True
+            task.cancel()
+
+
+async def finished(transfer: Transfer) -> None:
+    """Wait for it. Raises what ended it otherwise."""
+    assert transfer.task is not None
+    await asyncio.wait([transfer.task])
+    if transfer.error is not None:
+        raise transfer.error
+    if transfer.stopped:
+        raise FetchError("the transfer was stopped", reason="stopped")

@@ -46,7 +46,7 @@ async def consent(parts: Parts, records: Records, handlers: Handlers, wish: Appr
             raise NothingToDo("nothing waits for consent; name a release to allow it ahead")
         number = waiting[0].release.release
     await _forgive(parts, (parts.install.component, number), again=wish.again)
-    handlers.approved.add(number)
+    await handlers.turns.approve(number, ahead=wish.ahead)
     return number
 
 

@@ -14,7 +14,7 @@ from p2pupd.feeds.neighbour_settings import NeighbourFeedSettings
 from p2pupd.model.device import Neighbour
 from p2pupd.model.ids import DeviceId, ManifestDigest, Sha256
 from p2pupd.model.release import Artifact
-from p2pupd.wire import bundle, messages
+from p2pupd.wire import bundle, messages, sync
 from p2pupd.wire.messages import Hello, Notify
 
 CONNECTIONS: Final = 32
@@ -76,6 +76,16 @@ class PeerClient:
             "GET", url, bundle.MAX_BYTES, self._settings.bundle_timeout, headers=headers
         )
         return None if status == 304 else raw
+
+    async def sync(self, neighbour: Neighbour, raw: bytes) -> bytes:
+        """The neighbour's answer to a comparison of views, as sent (wire.sync).
+
+        Raises FetchError or ProtocolError.
+        """
+        url = _url(neighbour.host, neighbour.port, "sync")
+        timeout = self._settings.answer_timeout
+        _, answer = await self._call("POST", url, sync.MAX_BYTES, timeout, body=raw)
+        return answer
 
     async def layer(self, host: str, port: int, sha256: Sha256, length: int) -> bytearray:
         """The piece layer of an artifact, `length` bytes long; not yet proved.

@@ -42,6 +42,9 @@ class MediaSettings:
     poll: Seconds = setting(
         Seconds(1.0), "How often those directories are looked at", check=at_least(0.01)
     )
+    results: bool = setting(
+        True, "Write what is known of the floor, as signed, to sticks that can be written"
+    )
     metadata_file: Bytes = setting(
         Bytes(512 * 1024), "One metadata file may be so large", check=at_least(1024)
     )

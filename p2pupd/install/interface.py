@@ -1,13 +1,25 @@
 """The contracts of an installer and of a bootloader adaptor (after Mender's update modules)."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from p2pupd.model.device import BootFacts
+from p2pupd.model.ids import Sha256
 from p2pupd.model.release import Release
 
 WriteProgress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class OldImage:
+    """A file or block device whose first `length` bytes (None: all) may be those of an image, which
+    once had the SHA-256 `sha256`, where that is known."""
+
+    path: Path
+    length: int | None = None
+    sha256: Sha256 | None = None
 
 
 class BootControl(Protocol):
@@ -39,10 +51,16 @@ class Installer(Protocol):
     async def spare_capacity(self) -> tuple[int | None, int | None]:
         """(bytes the spare slot holds, or None if it is a file that grows; bytes free under it)."""
 
-    async def write(self, release: Release, content: Path, progress: WriteProgress) -> str:
-        """Disarm, write the image into the spare slot, read its SHA-256 back; the slot's name.
+    async def running_image(self) -> OldImage:
+        """What runs, to be read only. It may have changed since it was installed, and may change
+        while it is read."""
 
-        Raises InstallError (read-back differs, device too small) or SpaceError; the spare slot is
+    async def write(self, release: Release, content: Path, progress: WriteProgress) -> str:
+        """Disarm, unpack the image into the spare slot, read its SHA-256 back; the slot's name.
+
+        Raises PackError before the slot is touched where the carried file is a pack whose header is
+        not in order, or not of the signed image. Raises PackError (a chunk is damaged),
+        InstallError (read-back differs, device too small) or SpaceError later; the spare slot is
         then marked as holding nothing.
         """
 

@@ -9,10 +9,14 @@ from pathlib import Path
 from threading import Event
 from typing import Final
 
+from p2pupd.delta.interface import Zeros
 from p2pupd.errors import InstallError, SpaceError
 from p2pupd.host.files import NO_SPACE_ERRNOS, sync_directory
 from p2pupd.install.image import CHUNK
+from p2pupd.install.zeros import leave_zeros
 
+DIFFERS: Final = "read-back-differs"
+"""The reason when the medium does not return what was signed."""
 FILE_MODE: Final = 0o600
 _ALLOCATED_UNIT: Final = 512
 
@@ -75,16 +79,16 @@ def refuse_too_large(path: Path, length: int) -> None:
         )
 
 
-def write_and_verify(path: Path, chunks: Iterable[memoryview], job: WriteJob) -> None:
+def write_and_verify(path: Path, chunks: Iterable[memoryview | Zeros], job: WriteJob) -> None:
     """Write, sync, forget the cached pages, and compare the digest of what the medium returns.
 
     A block device is opened exclusively, so the kernel refuses one that anything uses. Raises
-    InstallError or SpaceError; the slot then holds rubbish.
+    InstallError, SpaceError, or what `chunks` raises; the slot then holds rubbish.
     """
     try:
         fd, is_device = _open(path)
         try:
-            _write(fd, chunks, job)
+            _write(fd, chunks, job, is_device=is_device)
             if not is_device:
                 os.ftruncate(fd, job.length)
             os.fsync(fd)
@@ -100,7 +104,7 @@ def write_and_verify(path: Path, chunks: Iterable[memoryview], job: WriteJob) ->
         raise InstallError(
             f"the slot {path} returns other bytes than were written (SHA-256 {found}, "
             f"signed {job.sha256}): the medium may be worn out",
-            reason="read-back-differs",
+            reason=DIFFERS,
         )
 
 
@@ -110,14 +114,22 @@ def _open(path: Path) -> tuple[int, bool]:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE), False
 
 
-def _write(fd: int, chunks: Iterable[memoryview], job: WriteJob) -> None:
+def _write(
+    fd: int, chunks: Iterable[memoryview | Zeros], job: WriteJob, *, is_device: bool
+) -> None:
     done = synced = 0
     for chunk in chunks:
         job.go_on()
-        if done + len(chunk) > job.length:
+        length = chunk.length if isinstance(chunk, Zeros) else len(chunk)
+        if done + length > job.length:
             raise InstallError(f"the image is longer than its signed {job.length} bytes")
-        _write_all(fd, chunk, done)
-        done += len(chunk)
+        if isinstance(chunk, Zeros):
+            for zeroed in leave_zeros(fd, done, length, is_device=is_device):
+                job.go_on()
+                job.progress(done + zeroed)
+        else:
+            _write_all(fd, chunk, done)
+        done += length
         if done - synced >= job.dirty_limit:
             os.fdatasync(fd)
             synced = done

@@ -11,8 +11,8 @@ from typing import Final
 from p2pupd.errors import InstallError
 from p2pupd.host.threads import to_the_end
 from p2pupd.install import slot_file
-from p2pupd.install.image import UNPACKERS
-from p2pupd.install.interface import BootControl, WriteProgress
+from p2pupd.install.image import UNPACKERS, blame_pack, refuse_wrong_pack
+from p2pupd.install.interface import BootControl, OldImage, WriteProgress
 from p2pupd.install.ledger import Nothing, SlotLedger
 from p2pupd.install.pair import other
 from p2pupd.install.slot_file import WriteJob
@@ -55,6 +55,14 @@ class SlotsInstaller:
         room = await asyncio.to_thread(slot_file.capacity, self._slots[other(facts.booted)])
         return room.size, room.free
 
+    async def running_image(self) -> OldImage:
+        facts = await self._boot.read()
+        holds = await asyncio.to_thread(self._ledger.holds, facts.booted)
+        path = self._slots[facts.booted]
+        if isinstance(holds, Image):
+            return OldImage(path, holds.length, holds.sha256)
+        return OldImage(path)
+
     async def write(self, release: Release, content: Path, progress: WriteProgress) -> str:
         """As the contract says; `progress` is called on the loop with the bytes written so far.
 
@@ -67,6 +75,7 @@ class SlotsInstaller:
                 reason="trial-running",
             )
         spare = other(facts.booted)
+        await asyncio.to_thread(refuse_wrong_pack, release.format, content, release.image)
         await self._boot.disarm(keep=facts.booted)
         await asyncio.to_thread(self._ledger.forget, spare)
         log.info("slot.writes slot=%s release=%d", spare, release.release)
@@ -94,8 +103,13 @@ class SlotsInstaller:
         path = self._slots[spare]
         refuse_unless_spare(path, running)
         slot_file.refuse_too_large(path, job.length)
-        with closing(UNPACKERS[release.format](content)) as chunks:
-            slot_file.write_and_verify(path, chunks, job)
+        with closing(UNPACKERS[release.format](content, release.image)) as chunks:
+            try:
+                slot_file.write_and_verify(path, chunks, job)
+            except InstallError as error:
+                if error.reason == slot_file.DIFFERS:
+                    blame_pack(release.format, content, release.image)
+                raise
 
     async def arm(self, slot: str) -> None:
         """As the contract says. Raises InstallError also for the slot that runs."""

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from p2pupd.model.deployment import Deployment, Phase
 from p2pupd.model.device import Installed
-from p2pupd.model.ids import DeploymentId
+from p2pupd.model.ids import DeploymentId, DeviceId
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,19 @@ class Outcome:
 
     number: int
     last: float
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRecord:
+    """A status record of the view as it is kept; the fields are those of `model.fleet.Seen`."""
+
+    device: DeviceId
+    raw: bytes
+    heard: float
+    first: float
+    direct: bool
+    alive: float
+    lost: float
 
 
 class Journal(Protocol):
@@ -64,6 +77,24 @@ class Journal(Protocol):
 
     def history(self, limit: int) -> Sequence[HistoryEntry]:
         """The newest `limit` entries, oldest first."""
+
+    def keep_view(self, changed: Sequence[KeptRecord], dropped: Sequence[DeviceId]) -> None:
+        """Write or overwrite records of the view, and forget others, in one step."""
+
+    def view(self) -> Sequence[KeptRecord]:
+        """All that was kept of the view."""
+
+    def number_own_records(self, epoch: int, sequence: int) -> None:
+        """This device's records are numbered up to here at most."""
+
+    def own_records_numbered(self) -> tuple[int, int]:
+        """(epoch, sequence) as numbered last; (0, 0) at first."""
+
+    def keep_order(self, key: str, raw: bytes, heard: float) -> None:
+        """Write or overwrite the signed order that lies under `key`."""
+
+    def orders(self) -> Sequence[tuple[str, bytes, float]]:
+        """All orders: key, envelope, and when it was heard of (Unix seconds)."""
 
     def close(self) -> None:
         """Nothing may be called after it."""

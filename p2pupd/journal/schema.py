@@ -71,5 +71,20 @@ MIGRATIONS: Final = (
             ON CONFLICT (phase) DO UPDATE SET number = number + 1, last = excluded.last;
     END;
     """,
+    """
+    CREATE TABLE fleet_record (
+        device TEXT PRIMARY KEY,
+        raw BLOB NOT NULL,
+        heard REAL NOT NULL,
+        first REAL NOT NULL,
+        direct INTEGER NOT NULL,
+        alive REAL NOT NULL,
+        lost REAL NOT NULL
+    );
+    INSERT INTO counter (name, value) VALUES ('fleet-epoch', 0), ('fleet-sequence', 0);
+    """,
+    """
+    CREATE TABLE site_order (shelf_key TEXT PRIMARY KEY, raw BLOB NOT NULL, heard REAL NOT NULL);
+    """,
 )
 """Entry N brings a file from version N to N + 1."""

@@ -7,16 +7,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, Final
 
 from p2pupd.journal.codec import release_from_json, release_to_json
 from p2pupd.journal.database import connect, translated
-from p2pupd.journal.interface import HistoryEntry, Outcome
+from p2pupd.journal.interface import HistoryEntry, KeptRecord, Outcome
 from p2pupd.journal.settings import JournalSettings
 from p2pupd.model.deployment import Deployment, Phase
 from p2pupd.model.device import Installed
-from p2pupd.model.ids import ComponentId, DeploymentId, ManifestDigest
+from p2pupd.model.ids import ComponentId, DeploymentId, DeviceId, ManifestDigest
 from p2pupd.model.release import Release
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ COLUMNS: Final = (
     "id, phase, source, manifest, started, changed, release, attempt, slot, previous_slot, "
     "healthy, reason, detail, code"
 )
+RECORD_COLUMNS: Final = "device, raw, heard, first, direct, alive, lost"
 PHASE_CHANGED: Final = "phase.changed"
 DAMAGED: Final = "journal.damaged"
 _PHASES: Final = frozenset(str(each) for each in Phase)
@@ -156,6 +158,51 @@ class SqliteJournal:
             "SELECT at, event, fields FROM history ORDER BY id DESC LIMIT ?", (limit,)
         )
         return [HistoryEntry(at, event, json.loads(text)) for at, event, text in reversed(rows)]
+
+    def keep_view(self, changed: Sequence[KeptRecord], dropped: Sequence[DeviceId]) -> None:
+        """See Journal."""
+        with self._write("keep the view of the floor") as connection:
+            connection.executemany(
+                "DELETE FROM fleet_record WHERE device = ?", [(each,) for each in dropped]
+            )
+            connection.executemany(
+                f"INSERT OR REPLACE INTO fleet_record ({RECORD_COLUMNS})"  # noqa: S608
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [astuple(each) for each in changed],
+            )
+
+    def view(self) -> Sequence[KeptRecord]:
+        """See Journal."""
+        rows = self._read(f"SELECT {RECORD_COLUMNS} FROM fleet_record", ())  # noqa: S608
+        return [
+            KeptRecord(DeviceId(device), raw, heard, first, bool(direct), alive, lost)
+            for device, raw, heard, first, direct, alive, lost in rows
+        ]
+
+    def number_own_records(self, epoch: int, sequence: int) -> None:
+        """See Journal."""
+        with self._write("number a status record") as connection:
+            connection.executemany(
+                "UPDATE counter SET value = ? WHERE name = ?",
+                [(epoch, "fleet-epoch"), (sequence, "fleet-sequence")],
+            )
+
+    def own_records_numbered(self) -> tuple[int, int]:
+        """See Journal."""
+        found = dict(self._read("SELECT name, value FROM counter", ()))
+        return found["fleet-epoch"], found["fleet-sequence"]
+
+    def keep_order(self, key: str, raw: bytes, heard: float) -> None:
+        """See Journal."""
+        with self._write("keep an order") as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO site_order (shelf_key, raw, heard) VALUES (?, ?, ?)",
+                (key, raw, heard),
+            )
+
+    def orders(self) -> Sequence[tuple[str, bytes, float]]:
+        """See Journal."""
+        return self._read("SELECT shelf_key, raw, heard FROM site_order ORDER BY shelf_key", ())
 
     def close(self) -> None:
         """See Journal. Twice is fine."""

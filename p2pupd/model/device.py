@@ -116,6 +116,14 @@ class ByteCounts:
     wasted: int = 0
 
 
+class Origin(StrEnum):
+    """What reused bytes were made of. STORE: older releases that are still there; packs are copied,
+    images compressed again. SLOT: the running image and those that the configuration names."""
+
+    STORE = "store"
+    SLOT = "slot"
+
+
 @dataclass(frozen=True, slots=True)
 class TransferProgress:
     """Where a transfer stands; `peers` are connections that have carried this torrent."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from p2pupd.model.device import ByteCounts
+from p2pupd.model.device import ByteCounts, Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,13 +15,22 @@ class UplinkReading:
 
 
 @dataclass(frozen=True, slots=True)
+class ReuseReading:
+    """Bytes of packs that this device expected to make itself, and really made, since its start."""
+
+    expected: Mapping[Origin, int]
+    real: Mapping[Origin, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """All figures of one moment. Times are Unix seconds, sizes bytes.
 
     `payload` adds up all artifacts and does not fall while the daemon runs. `deployments` are those
     that came to an end, by phase, since this device has a journal; `last_success` is None where
     none was confirmed, and `installed` maps a component to its release. `uplink` is None where the
-    device has none.
+    device has none. `fleet` are the devices in the view by their state, `fleet_dropped` the signed
+    messages that did not count, by reason, since the start.
     """
 
     version: str
@@ -30,8 +39,11 @@ class Reading:
     deployments: Mapping[str, int]
     last_success: float | None
     installed: Mapping[str, int]
+    fleet: Mapping[str, int]
+    fleet_dropped: Mapping[str, int]
     store_used: int
     store_free: int
     store_quota: int
     moving: bool
     uplink: UplinkReading | None
+    reuse: ReuseReading

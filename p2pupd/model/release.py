@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from p2pupd.model.ids import ComponentId, Sha256
+from p2pupd.model.rollout import Rollout
 
 
 class UpdateKind(StrEnum):
@@ -37,6 +38,9 @@ class ArtifactFormat(StrEnum):
     """How the carried file relates to the image."""
 
     RAW = "raw"
+    """The carried file is the image."""
+    PACK1 = "pack1"
+    """It is a chunk pack, which unpacks to the image (docs/pack-format.md)."""
 
 
 class Urgency(StrEnum):
@@ -100,6 +104,7 @@ class Release:
     rollback_from: tuple[int, ...] = ()
     security_floor: int = 0
     urgency: Urgency = Urgency.NORMAL
+    rollout: Rollout = Rollout()
     notes: str = ""
 
     @property

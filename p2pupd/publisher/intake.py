@@ -1,5 +1,5 @@
-"""Taking an image into a repository: copied and hashed in one pass, under a name that does not
-count yet. Beside the copy lies its piece layer, which proves itself by the signed pieces root."""
+"""Taking an image into a repository: packed or copied, and hashed, under a name that does not count
+yet. Beside what is carried lies its piece layer, which proves itself by the signed pieces root."""
 
 import fcntl
 import hashlib
@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from p2pupd.core.merkle import piece_length_for
+from p2pupd.core.merkle import piece_length_for, piece_length_of_pack
 from p2pupd.core.piece_layer import SUFFIX, LayerBuilder
+from p2pupd.delta.files import OpenFile
+from p2pupd.delta.interface import Progress
 from p2pupd.errors import HostError, SpaceError, UsageError
 from p2pupd.host.files import (
     free_bytes,
@@ -24,23 +26,30 @@ from p2pupd.host.files import (
     write_durably,
 )
 from p2pupd.model.ids import Sha256
-from p2pupd.model.release import Artifact
+from p2pupd.model.release import Artifact, ArtifactFormat, Image
+from p2pupd.publisher.packing import Packing, pack_into
 from p2pupd.publisher.repository import locked
 
 CHUNK: Final = 1024 * 1024
 INCOMING: Final = ".incoming-"
 PUBLIC: Final = 0o644
 
-Progress = Callable[[int], None]
-"""Told the bytes done so far, now and then."""
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What a target is: the file that travels, and the image that is installed."""
+
+    format: ArtifactFormat
+    artifact: Artifact
+    image: Image
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A copy that is complete, durable and has no name yet: `place` gives it one."""
+    """A file that is complete, durable and has no name yet: `place` gives it one."""
 
     path: Path
-    artifact: Artifact
+    carried: Carried
     layer: bytes
 
     def place(self, final: Path) -> None:
@@ -53,11 +62,14 @@ class Incoming:
 
 
 @contextmanager
-def take_in(image: Path, directory: Path, progress: Progress) -> Iterator[Incoming]:
-    """`image`, copied into `directory` and hashed; the copy is gone at the end unless placed.
+def take_in(
+    image: Path, directory: Path, packing: Packing, progress: Progress
+) -> Iterator[Incoming]:
+    """`image`, packed or copied into `directory` and hashed; gone at the end unless placed.
 
-    What a killed run left there is removed first. Raises UsageError (empty, no regular file),
-    HostError (unreadable, changed meanwhile) or SpaceError.
+    What a killed run left there is removed first. `progress` hears the bytes of the image. Raises
+    UsageError (empty, no regular file), HostError (unreadable, changed meanwhile), SpaceError, or
+    PackError (no pack can hold it).
     """
     make_directory(directory)
     with _opened(image) as source:
@@ -66,11 +78,16 @@ def take_in(image: Path, directory: Path, progress: Progress) -> Iterator[Incomi
         if room < length:
             raise SpaceError(f"{directory} has room for {room} bytes; {image} has {length}")
         with _unnamed(directory) as (target, path):
-            with _explained(f"copy {image} into {directory}"):
-                artifact, layer = _copy(source, target, length, progress)
-            if artifact.length != length:
+            with _explained(f"write {image} into {directory}"):
+                opened = OpenFile(image, source.fileno(), length)
+                with tempfile.TemporaryFile(dir=directory) as spool:
+                    packed = pack_into(opened, target, spool, packing, progress)
+                if packed is None:
+                    _copy(opened, target, progress)
+                carried, layer = _carried(target, packed)
+            if (carried.image.length, os.fstat(source.fileno()).st_size) != (length, length):
                 raise HostError(f"{image} changed while it was read; try again")
-            yield Incoming(path, artifact, layer)
+            yield Incoming(path, carried, layer)
 
 
 def length_of(image: Path) -> int:
@@ -91,25 +108,40 @@ def _opened(image: Path) -> Iterator[io.FileIO]:
         yield file
 
 
-def _copy(
-    source: io.FileIO, target: BinaryIO, length: int, progress: Progress
-) -> tuple[Artifact, bytes]:
-    """The artifact and its encoded layer; they count only if `length` bytes came."""
-    piece_length = piece_length_for(length)
-    whole, pieces, done = hashlib.sha256(), LayerBuilder(piece_length), 0
-    buffer = memoryview(bytearray(CHUNK))
-    while count := source.readinto(buffer):
-        chunk = buffer[:count]
-        whole.update(chunk)
-        pieces.update(chunk)
-        target.write(chunk)
-        done += count
-        progress(done)
+def _carried(target: BinaryIO, packed: Image | None) -> tuple[Carried, bytes]:
+    """What lies in `target` now, durably, and its encoded layer."""
     target.flush()
     os.fchmod(target.fileno(), PUBLIC)
     os.fsync(target.fileno())
+    if packed is not None:
+        artifact, layer = _hashed(target, piece_length_of_pack)
+        return Carried(ArtifactFormat.PACK1, artifact, packed), layer
+    artifact, layer = _hashed(target, piece_length_for)
+    same = Image(artifact.length, artifact.sha256)
+    return Carried(ArtifactFormat.RAW, artifact, same), layer
+
+
+def _copy(image: OpenFile, target: BinaryIO, progress: Progress) -> None:
+    """Instead of whatever is in `target`."""
+    target.seek(0)
+    target.truncate()
+    done = 0
+    while chunk := image.read_at(done, CHUNK):
+        target.write(chunk)
+        done += len(chunk)
+        progress(done)
+
+
+def _hashed(file: BinaryIO, rule: Callable[[int], int]) -> tuple[Artifact, bytes]:
+    """The artifact that `file` is, and its encoded layer; its length decides on the pieces'."""
+    length = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    whole, pieces = hashlib.sha256(), LayerBuilder(rule(length))
+    while chunk := file.read(CHUNK):
+        whole.update(chunk)
+        pieces.update(chunk)
     root = Sha256(pieces.root().hex())
-    return Artifact(done, Sha256(whole.hexdigest()), root, piece_length), pieces.layer()
+    return Artifact(length, Sha256(whole.hexdigest()), root, rule(length)), pieces.layer()
 
 
 @contextmanager
@@ -128,7 +160,7 @@ def _unnamed(directory: Path) -> Iterator[tuple[BinaryIO, Path]]:
             _sweep(directory)
             with _explained(f"write into {directory}"):
                 fd, name = tempfile.mkstemp(prefix=INCOMING, dir=directory)
-            target = stack.enter_context(open(fd, "wb"))
+            target = stack.enter_context(open(fd, "w+b"))
             fcntl.flock(fd, fcntl.LOCK_EX)
         try:
             yield target, Path(name)

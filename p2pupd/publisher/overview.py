@@ -25,7 +25,7 @@ def overview(path: Path) -> dict[str, Any]:
                 "target": each.target,
                 "length": each.artifact.length,
                 "sha256": each.artifact.sha256,
-                "present": _file_of(repository, each.target, each.artifact.sha256).is_file(),
+                "present": repository.file_of(each).is_file(),
                 **custom_for(each),
             }
             for each in repository.releases()
@@ -42,8 +42,3 @@ def _role(repository: Repository, role: str) -> dict[str, Any]:
         "threshold": delegated.threshold,
         "keys": list(delegated.keyids),
     }
-
-
-def _file_of(repository: Repository, target: str, sha256: str) -> Path:
-    place = repository.targets_directory / target
-    return place.with_name(f"{sha256}.{place.name}")

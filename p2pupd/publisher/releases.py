@@ -10,6 +10,7 @@ from tuf.api.metadata import TargetFile
 
 from p2pupd.core.merkle import BLOCK
 from p2pupd.core.piece_layer import SUFFIX
+from p2pupd.delta.interface import Progress
 from p2pupd.errors import MetadataError, UsageError
 from p2pupd.model.ids import COMPONENT_PATTERN, ComponentId, Sha256
 from p2pupd.model.release import (
@@ -22,15 +23,20 @@ from p2pupd.model.release import (
     UpdateKind,
     Urgency,
 )
+from p2pupd.model.rollout import Rollout
 from p2pupd.publisher.authority import Signing
 from p2pupd.publisher.edition import Edition
-from p2pupd.publisher.intake import Progress, length_of, take_in
+from p2pupd.publisher.intake import Carried, length_of, take_in
+from p2pupd.publisher.packing import Older, Packing, Tell
 from p2pupd.publisher.proof import load_proven
 from p2pupd.publisher.repository import LIMITS, Repository, locked
 from p2pupd.trust.manifest import VERSION_PATTERN, custom_for, parse_custom
 
 SUFFIX_PATTERN: Final = re.compile(r"\.[A-Za-z0-9]{1,12}", re.ASCII)
 USUAL_SUFFIX: Final = ".img"
+PACK_SUFFIX: Final = ".pack"
+"""Behind the image's, so that nobody takes a pack for an image."""
+
 MAX_FILE_NAME: Final = 255 - len(SUFFIX) - len("..new")
 """There is room for the name of the piece layer beside it, also while that is being written."""
 UNMEASURED: Final = Sha256("0" * 64)
@@ -54,27 +60,37 @@ class Description:
     rollback_from: tuple[int, ...] = ()
     security_floor: int = 0
     urgency: Urgency = Urgency.NORMAL
+    rollout: Rollout = Rollout()
     notes: str = ""
 
 
 def add(
-    directory: Path, image: Path, description: Description, signing: Signing, progress: Progress
+    directory: Path,
+    image: Path,
+    description: Description,
+    signing: Signing,
+    progress: Progress,
+    *,
+    raw: bool = False,
+    tell: Tell = lambda _: None,
 ) -> Release:
     """Take `image` into the repository as a release, and sign.
 
+    It is carried in a chunk pack, unless `raw` or where that cannot pay: `tell` hears about it.
     Killed at any moment, the repository stays what it was. Raises UsageError when it cannot be a
     release here, and what reading, writing and signing raise.
     """
     repository = load_proven(directory, signing.ring)
-    unmeasured = Artifact(length_of(image), UNMEASURED, UNMEASURED, BLOCK)
     line = _line(repository, description)
-    draft(repository, line, description, image.suffix, unmeasured)
+    drafted = draft(repository, line, description, image.suffix, _unmeasured(image, raw=raw))
     for role in (line, "snapshot", "timestamp"):
         delegated = repository.delegator(role).get_delegated_role(role)
         signing.ring.open(delegated.keyids, least=delegated.threshold, role=role)
-    with take_in(image, repository.targets_directory, progress) as incoming, locked(directory):
+    packing = Packing(raw, _before(repository, drafted.release), tell)
+    taking = take_in(image, repository.targets_directory, packing, progress)
+    with taking as incoming, locked(directory):
         repository = load_proven(directory, signing.ring)
-        drafted = draft(repository, line, description, image.suffix, incoming.artifact)
+        drafted = draft(repository, line, description, image.suffix, incoming.carried)
         edition = Edition(repository, signing.ring, signing.settings, signing.now)
         entry = _entry(drafted.release)
         listed = repository.lines[line].signed.targets
@@ -95,10 +111,35 @@ class Draft:
     withdrawn: tuple[Release, ...]
 
 
+def _unmeasured(image: Path, *, raw: bool) -> Carried:
+    """What nothing is known of but the length, before it is read. Raises UsageError, HostError."""
+    length = length_of(image)
+    artifact = Artifact(length, UNMEASURED, UNMEASURED, BLOCK)
+    carried_as = ArtifactFormat.RAW if raw else ArtifactFormat.PACK1
+    return Carried(carried_as, artifact, Image(length, UNMEASURED))
+
+
+def _before(repository: Repository, release: Release) -> Older | None:
+    """The release that most devices have when `release` comes: the one with the next lower number
+    for any of its hardware. None where there is none, or its file is not here."""
+    lower = [
+        each
+        for each in repository.releases()
+        if each.component == release.component
+        and each.release < release.release
+        and not set(each.hardware_ids).isdisjoint(release.hardware_ids)
+    ]
+    last = max(lower, key=lambda each: each.release, default=None)
+    if last is None:
+        return None
+    path = repository.file_of(last)
+    return Older(last.label, path) if path.is_file() else None
+
+
 def draft(
-    repository: Repository, line: str, description: Description, suffix: str, artifact: Artifact
+    repository: Repository, line: str, description: Description, suffix: str, carried: Carried
 ) -> Draft:
-    """The release that `description` and `artifact` make, as a device would read it.
+    """The release that `description` and `carried` make, as a device would read it.
 
     A way back (`rollback_from`) may have a lower number than what it leads away from; those are
     withdrawn, or devices would return to them. Raises UsageError: a malformed field, a number,
@@ -118,12 +159,14 @@ def draft(
     number = description.release
     if number is None:
         number = 1 + max((each.release for each in rivals), default=0)
-    withdrawn = _withdrawn(description, number, artifact, rivals)
+    withdrawn = _withdrawn(description, number, carried.image, rivals)
     left = [each for each in rivals if each not in withdrawn]
-    _check_new(description, number, artifact, left)
+    _check_new(description, number, carried.image, left)
     taken = {each.target for each in published if each not in withdrawn}
-    name = _target_name(line, description, number, suffix, taken)
-    return Draft(_as_read(_release(name, description, number, artifact)), withdrawn)
+    ending = suffix if SUFFIX_PATTERN.fullmatch(suffix) else USUAL_SUFFIX
+    ending += "" if carried.format is ArtifactFormat.RAW else PACK_SUFFIX
+    name = _target_name(line, description, number, ending, taken)
+    return Draft(_as_read(_release(name, description, number, carried)), withdrawn)
 
 
 def _check_words(description: Description) -> None:
@@ -165,7 +208,7 @@ def _check_line(published: Sequence[Release], line: str, description: Descriptio
 
 
 def _withdrawn(
-    description: Description, number: int, artifact: Artifact, rivals: Sequence[Release]
+    description: Description, number: int, image: Image, rivals: Sequence[Release]
 ) -> tuple[Release, ...]:
     """What a way back replaces: the higher releases that it names, and itself as it was before."""
     found = tuple(
@@ -174,7 +217,7 @@ def _withdrawn(
         if description.rollback_from
         and (
             (each.release > number and each.release in description.rollback_from)
-            or (each.release == number and _same(each, description, artifact))
+            or (each.release == number and _same(each, description, image))
         )
     )
     for each in found:
@@ -188,14 +231,14 @@ def _withdrawn(
     return found
 
 
-def _same(release: Release, description: Description, artifact: Artifact) -> bool:
-    there = release.artifact
-    known = artifact.sha256 in (UNMEASURED, there.sha256) and artifact.length == there.length
+def _same(release: Release, description: Description, image: Image) -> bool:
+    there = release.image
+    known = image.sha256 in (UNMEASURED, there.sha256) and image.length == there.length
     return known and release.version == description.version
 
 
 def _check_new(
-    description: Description, number: int, artifact: Artifact, rivals: Sequence[Release]
+    description: Description, number: int, image: Image, rivals: Sequence[Release]
 ) -> None:
     """Higher than everything before; and nothing is published twice, but to lead back to it."""
     last = max(rivals, key=lambda each: each.release, default=None)
@@ -214,21 +257,20 @@ def _check_new(
                 f"version {each.version} is published already: {each.label}",
                 reason="duplicate-version",
             )
-        if each.artifact.sha256 == artifact.sha256:
+        if each.image.sha256 == image.sha256:
             raise UsageError(
                 f"the same image is published already: {each.label}", reason="duplicate-image"
             )
 
 
 def _target_name(
-    line: str, description: Description, number: int, suffix: str, taken: set[str]
+    line: str, description: Description, number: int, ending: str, taken: set[str]
 ) -> str:
     """LINE/COMPONENT/COMPONENT-VERSION.img, with hardware and release where that is not enough.
 
     Plain enough for FAT: no colon, no final dot, short enough with the digest in front.
     """
     hardware = description.hardware_ids[0].replace(":", "_") if description.hardware_ids else ""
-    ending = suffix if SUFFIX_PATTERN.fullmatch(suffix) else USUAL_SUFFIX
     plain = f"{description.component}-{description.version}"
     stems = [plain, f"{plain}-{hardware}", f"{plain}-{hardware}-r{number}"]
     names = [f"{line}/{description.component}/{stem}{ending}" for stem in stems]
@@ -242,7 +284,7 @@ def _target_name(
     return name
 
 
-def _release(name: str, description: Description, number: int, artifact: Artifact) -> Release:
+def _release(name: str, description: Description, number: int, carried: Carried) -> Release:
     return Release(
         target=name,
         component=ComponentId(description.component),
@@ -251,9 +293,9 @@ def _release(name: str, description: Description, number: int, artifact: Artifac
         kind=description.kind,
         hardware_ids=description.hardware_ids,
         installer=description.installer,
-        format=ArtifactFormat.RAW,
-        artifact=artifact,
-        image=Image(artifact.length, artifact.sha256),
+        format=carried.format,
+        artifact=carried.artifact,
+        image=carried.image,
         min_release=description.min_release,
         depends_on=description.depends_on,
         conflicts=tuple(map(ComponentId, description.conflicts)),
@@ -261,6 +303,7 @@ def _release(name: str, description: Description, number: int, artifact: Artifac
         rollback_from=description.rollback_from,
         security_floor=description.security_floor,
         urgency=description.urgency,
+        rollout=description.rollout,
         notes=description.notes,
     )
 

@@ -81,6 +81,11 @@ class Repository:
             for path, entry in metadata.signed.targets.items()
         ]
 
+    def file_of(self, release: Release) -> Path:
+        """Where its carried file is, if it is here."""
+        place = self.targets_directory / release.target
+        return place.with_name(f"{release.artifact.sha256}.{place.name}")
+
     def current_files(self) -> dict[str, bytes]:
         """Every metadata file that a device needs, the root chain first, timestamp.json last."""
         roles = (*self.lines, "targets", "snapshot", "timestamp")

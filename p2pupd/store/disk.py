@@ -40,6 +40,7 @@ class DiskStore:
         self._lock = threading.RLock()
         self._working: defaultdict[Sha256, threading.Lock] = defaultdict(threading.Lock)
         self._protected: frozenset[Sha256] = frozenset()
+        self._last: frozenset[Sha256] = frozenset()
         self._layerless: set[Sha256] = set()
         self._objects = {each.artifact.sha256: each for each in objects.load_all(directory)}
 
@@ -141,10 +142,10 @@ class DiskStore:
         with self._lock:
             return tuple(self._objects.values())
 
-    def protect(self, digests: frozenset[Sha256]) -> None:
+    def protect(self, never: frozenset[Sha256], last: frozenset[Sha256] = frozenset()) -> None:
         """See Store."""
         with self._lock:
-            self._protected = digests
+            self._protected, self._last = never, last
 
     def remove(self, sha256: Sha256) -> None:
         """See Store."""
@@ -158,9 +159,7 @@ class DiskStore:
         """See Store."""
         with self._lock:
             left = sum(objects.allocated(each) for each in self._objects.values())
-            victims = sorted(
-                filter(self._evictable, self._objects.values()), key=lambda each: each.last_used
-            )
+            victims = sorted(filter(self._evictable, self._objects.values()), key=self._reluctance)
             removed: list[StoredObject] = []
             for victim in victims:
                 if left <= most:
@@ -224,7 +223,7 @@ class DiskStore:
             each for each in self._objects.values() if each.artifact.sha256 != artifact.sha256
         ]
         kept = [each for each in others if not self._evictable(each)]
-        victims = sorted(set(others) - set(kept), key=lambda each: each.last_used)
+        victims = sorted(set(others) - set(kept), key=self._reluctance)
         if not self._fits(artifact, kept):
             raise self._no_space(artifact, kept)
         for number, victim in enumerate(victims):
@@ -249,6 +248,10 @@ class DiskStore:
         by_quota = self._settings.quota - taken
         on_disk = free_bytes(self._directory) - self._settings.reserve + here - taken
         return min(by_quota, on_disk)
+
+    def _reluctance(self, stored: StoredObject) -> tuple[bool, float]:
+        """What has less of it goes first."""
+        return (stored.artifact.sha256 in self._last, stored.last_used)
 
     def _evictable(self, stored: StoredObject) -> bool:
         sha256 = stored.artifact.sha256

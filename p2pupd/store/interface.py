@@ -84,8 +84,9 @@ class Store(Protocol):
     def objects(self) -> tuple[StoredObject, ...]:
         """Everything here, verified or incoming."""
 
-    def protect(self, digests: frozenset[Sha256]) -> None:
-        """These are never evicted: installed, previous, and in flight."""
+    def protect(self, never: frozenset[Sha256], last: frozenset[Sha256] = frozenset()) -> None:
+        """`never` are never evicted, such as what is in flight; `last` only when nothing else is
+        left to be."""
 
     def remove(self, sha256: Sha256) -> None:
         """Delete it; unknown digests are fine."""

@@ -9,7 +9,7 @@ with what is there. ADR 11 says why.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -148,6 +148,9 @@ class ExpressSwarm:
                 return
             await self._hand_over(lone)
         await self._torrents.inject(artifact, piece, content, source)
+
+    def hold_back(self, artifact: Artifact, pieces: Collection[int]) -> None:
+        self._torrents.hold_back(artifact, pieces)
 
     async def holdings(self, artifact: Artifact) -> Holdings:
         lone = await self._still_alone(artifact)

@@ -6,7 +6,7 @@ It sends nothing itself: neighbours get verified files from this device's own pe
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,8 @@ log = logging.getLogger(__name__)
 class _Held(Holding):
     """One artifact here. What is here counts once `layer` is known, or it is `complete`.
 
-    `turn` is held by the one fetch that works.
+    `turn` is held by the one fetch that works. Pieces `held_back` are asked of nobody; `news` is
+    set when there are others, or one came.
     """
 
     def __init__(self, artifact: Artifact, directory: Path, received: int) -> None:
@@ -42,6 +43,18 @@ class _Held(Holding):
         self.turn = asyncio.Lock()
         self._failure: UpdateError | None = None
         self._scopes: list[asyncio.Timeout] = []
+        self.held_back: frozenset[int] = frozenset()
+        self.news = asyncio.Event()
+
+    def missing(self) -> list[int]:
+        """Pieces that are not on disk, and to be asked for."""
+        held_back = self.held_back
+        return [piece for piece in super().missing() if piece not in held_back]
+
+    @property
+    def whole(self) -> bool:
+        """Every piece is on disk."""
+        return all(self.here)
 
     async def take(self, source: Injected, piece: int, content: bytes) -> None:
         """Write a piece that is not there yet."""
@@ -88,6 +101,7 @@ class HttpSwarm:
         self._pieces = pieces
         self._held: dict[str, _Held] = {}
         self._ended: dict[str, ByteCounts] = {}
+        self._held_back: dict[str, frozenset[int]] = {}
         self._running = asyncio.Event()
 
     async def listening(self) -> int:
@@ -158,6 +172,14 @@ class HttpSwarm:
         if held is None or held.layer is None:
             raise FetchError("the artifact is not supplied any more", reason="dropped")
         await held.take(source, piece, content)
+        held.news.set()
+        self._pieces.stir()
+
+    def hold_back(self, artifact: Artifact, pieces: Collection[int]) -> None:
+        self._held_back[artifact.pieces_root] = frozenset(pieces)
+        if held := self._held.get(artifact.pieces_root):
+            held.held_back = frozenset(pieces)
+            held.news.set()
         self._pieces.stir()
 
     async def holdings(self, artifact: Artifact) -> Holdings:
@@ -183,6 +205,7 @@ class HttpSwarm:
                 return known
             self._forget(known, FetchError("its file was moved", reason="stopped"))
         held = _Held(artifact, directory, self.counts(artifact).received)
+        held.held_back = self._held_back.get(artifact.pieces_root, frozenset())
         self._held[artifact.pieces_root] = held
         await held.begin()
         return held
@@ -201,7 +224,11 @@ class HttpSwarm:
             layer = await self._pieces.layer(artifact, lambda: held.layer)
         await held.search(layer)
         take = partial(held.take, Injected.LAN)
-        await self._pieces.bring(artifact, layer, held.missing, take)
+        while not held.whole:
+            held.news.clear()
+            await self._pieces.bring(artifact, layer, held.missing, take)
+            if held.held_back and not held.missing():
+                await held.news.wait()
 
     @contextmanager
     def _reporting(self, held: _Held, progress: ProgressListener) -> Iterator[None]:

@@ -1,6 +1,6 @@
 """The contract of the swarm: artifacts in, artifacts out, by content."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -53,6 +53,19 @@ class Holdings:
     known: bool = True
 
 
+class Asking(Protocol):
+    """Neighbours asked by HTTP, whatever brings the artifact. Both calls wait until somebody has
+    it, as long as payload may move; end them by cancelling."""
+
+    async def layer(self, artifact: Artifact) -> PieceLayer:
+        """The piece layer, proved."""
+
+    async def some(
+        self, artifact: Artifact, layer: PieceLayer, pieces: Collection[int]
+    ) -> Mapping[int, bytes]:
+        """These pieces, each proved; they are not put into its file."""
+
+
 class Swarm(Protocol):
     """File `directory / artifact.pieces_root` holds the bytes; the swarm reads and writes it."""
 
@@ -96,6 +109,14 @@ class Swarm(Protocol):
         is left alone. Returns when it was handed over, not when it is on disk.
 
         Raises FetchError when the artifact is not supplied any more.
+        """
+
+    def hold_back(self, artifact: Artifact, pieces: Collection[int]) -> None:
+        """Ask nobody for these pieces, because they will be injected; ask for all others.
+
+        Replaces what was held back before, and counts before it is fetched, too. A fetch does not
+        end while pieces are held back that are not here. To be called of everything that devices
+        may make in part, be it for no piece: then a seed is not asked for what another one makes.
         """
 
     async def holdings(self, artifact: Artifact) -> Holdings:

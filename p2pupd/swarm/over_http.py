@@ -9,7 +9,7 @@ import logging
 import random
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -239,6 +239,19 @@ class HttpPieces:
                         )
             except BaseExceptionGroup as errors:
                 raise _first(errors) from errors
+
+    async def some(
+        self, artifact: Artifact, layer: PieceLayer, pieces: Collection[int]
+    ) -> dict[int, bytes]:
+        """These pieces, each proved. Waits for neighbours that have them."""
+        found: dict[int, bytes] = {}
+
+        async def put(piece: int, content: bytes) -> None:
+            found[piece] = content
+
+        wanted = sorted(pieces)
+        await self.bring(artifact, layer, lambda: [x for x in wanted if x not in found], put)
+        return found
 
     async def _work(
         self, job: _Job, layer: PieceLayer, missing: Callable[[], Sequence[int]], put: Put

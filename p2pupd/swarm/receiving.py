@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final
 
 from p2pupd.core.allowance import Allowance
-from p2pupd.core.handout import bits
+from p2pupd.core.handout import bits, pays
 from p2pupd.errors import ContentError, FetchError, NeighbourBusy, UpdateError
 from p2pupd.model.ids import DeviceId
 from p2pupd.model.release import Artifact
@@ -26,8 +26,6 @@ from p2pupd.swarm.settings import SwarmSettings
 from p2pupd.swarm.torrents import Torrents
 from p2pupd.swarm.transfer import Transfer
 
-WORTH_IT: Final = 4 * 1024 * 1024
-"""Bytes: a smaller artifact is there before it matters who sends what."""
 BUSY_TRIES: Final = 5
 """How often a seed may say that it is busy."""
 LONGEST_PAUSE: Final = 5.0
@@ -42,7 +40,10 @@ log = logging.getLogger(__name__)
 
 
 class Receiving:
-    """For all transfers of one device. Its tasks belong to the group that `tend` is given."""
+    """For all transfers of one device. Its tasks belong to the group that `tend` is given.
+
+    `made` are pieces roots of what devices make in part themselves.
+    """
 
     def __init__(
         self, own: DeviceId, torrents: Torrents, ask: AskHandout | None, settings: SwarmSettings
@@ -52,6 +53,7 @@ class Receiving:
         self._own = own
         self._torrents = torrents
         self._ask = ask
+        self.made: set[str] = set()
         self._fewest = settings.handout
         self._blocks = Blocklist(0, settings.block_for)
         self._devices = 1
@@ -76,7 +78,8 @@ class Receiving:
 
     def may(self, artifact: Artifact) -> bool:
         """Whether some seed may hand it out."""
-        worth_it = artifact.length >= WORTH_IT and self._devices >= self._fewest
+        made = artifact.pieces_root in self.made
+        worth_it = pays(artifact.length, self._devices, self._fewest, made=made)
         return worth_it and self._unlimited and bool(self._usable())
 
     def begin(self, transfer: Transfer) -> None:
@@ -150,8 +153,11 @@ class Receiving:
         if ask is None or transfer.handle is None:
             raise FetchError("the transfer has ended", reason="stopped")
         held = await asyncio.to_thread(handles.holdings, transfer.handle, artifact.pieces)
-        pairs = zip(held.here, held.elsewhere, strict=True)
-        unwanted = bits([here or (bool(others) and turn.brought) for here, others in pairs])
+        made, believed = transfer.held_back, turn.brought
+        pairs = enumerate(zip(held.here, held.elsewhere, strict=True))
+        unwanted = bits(
+            [here or piece in made or (n > 0 and believed) for piece, (here, n) in pairs]
+        )
         take = partial(self._take, transfer)
         more = await ask(seed.host, seed.api_port, artifact, unwanted, take)
         turn.brought = transfer.handed > before

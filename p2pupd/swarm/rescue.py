@@ -126,4 +126,3 @@ class Rescue:
         run.recent.add(piece)
         run.missing.pop(piece, None)
         await self._torrents.inject(run.transfer, piece, content, Injected.LAN)
-        run.transfer.rescued += len(content)

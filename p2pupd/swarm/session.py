@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -51,7 +52,7 @@ class LibtorrentSwarm:
     `own` decides which share of the pieces this device asks for first. With `uploads` off nothing
     is ever sent to a neighbour; one that `carries_all` does not fetch beside the others. With
     `pieces`, what stands still comes by HTTP, and so does what only neighbours without BitTorrent
-    have; with `handout`, seeds choose what they send. Methods may be called before `run`.
+    have; with `handout`, seeds choose what they send.
     """
 
     def __init__(
@@ -155,6 +156,11 @@ class LibtorrentSwarm:
             raise FetchError("the artifact is not supplied any more", reason="stopped")
         await self._torrents.inject(transfer, piece, content, source)
 
+    def hold_back(self, artifact: Artifact, pieces: Collection[int]) -> None:
+        self.receiving.made.add(artifact.pieces_root)
+        if transfer := self._torrents.hold_back(artifact.pieces_root, frozenset(pieces)):
+            transfer.prioritize(self.own)
+
     async def holdings(self, artifact: Artifact) -> Holdings:
         transfer = self._torrents.get(artifact.pieces_root)
         if transfer is None or transfer.handle is None or transfer.leaving:
@@ -237,10 +243,7 @@ class LibtorrentSwarm:
         transfer.look_at = asyncio.get_running_loop().time() + ACQUAINTANCE
         transfer.home = self._sharers(transfer)
         parameters.peers = [(peer.host, peer.port) for peer in chosen]
-        if not transfer.parting.apart:
-            parameters.piece_priorities = mesh.home_pieces(
-                transfer.artifact.pieces, self.own, transfer.home
-            )
+        parameters.piece_priorities = transfer.priorities(self.own)
         parameters.max_connections = FEWEST_CONNECTIONS if alone else self._settings.connections
 
     def _call(self, transfer: Transfer, known: set[str]) -> None:
@@ -267,8 +270,7 @@ class LibtorrentSwarm:
         sharers = self._sharers(transfer)
         if transfer.unfinished and transfer.handle and sharers != transfer.home:
             transfer.home = sharers
-            priorities = mesh.home_pieces(transfer.artifact.pieces, self.own, sharers)
-            transfer.handle.prioritize_pieces(priorities)
+            transfer.prioritize(self.own)
 
     async def _look_around(self, transfer: Transfer, now: float) -> None:
         """See who is connected: make up for who did not come, share out among who did."""
@@ -343,11 +345,9 @@ class LibtorrentSwarm:
         rescue = Rescue(self._torrents, pieces, group, stir) if pieces else None
         while True:
             busy = any(transfer.unfinished for transfer in self._torrents)
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(BUSY_TICK if busy else IDLE_TICK):
                     await self._stirred.wait()
-            except TimeoutError:
-                pass
             self._stirred.clear()
             if self._torrents:
                 listening.session.post_torrent_updates()

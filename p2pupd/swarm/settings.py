@@ -59,7 +59,8 @@ class SwarmSettings:
     handout: int = setting(
         9,
         "From so many devices on, a seed chooses which piece it sends to whom; with fewer, each"
-        " device asks for pieces, which begins sooner.",
+        " device asks for pieces, which begins sooner. Of a pack it always chooses, unless there"
+        " is one device only.",
         check=within(1, 10_000),
     )
     outstanding: Bytes = setting(

@@ -47,6 +47,7 @@ class Torrents:
         self._dress = dress
         self._transfers: dict[str, Transfer] = {}
         self._ended: dict[str, ByteCounts] = {}
+        self._held_back: dict[str, frozenset[int]] = {}
         self._allowance = Allowance()
         self.session: lt.session | None = None
 
@@ -98,6 +99,17 @@ class Torrents:
         """The one with that pieces root."""
         return self._transfers.get(root)
 
+    def hold_back(self, root: str, pieces: frozenset[int]) -> Transfer | None:
+        """Ask nobody for these, now and when it is added; the running one whose priorities are to
+        be told to the session."""
+        if pieces:
+            self._held_back[root] = pieces
+        else:
+            self._held_back.pop(root, None)
+        if transfer := self._transfers.get(root):
+            transfer.hold_back(pieces)
+        return transfer
+
     def counts(self, artifact: Artifact) -> ByteCounts:
         """Payload bytes of it, whether it is in the session or was."""
         if transfer := self._transfers.get(artifact.pieces_root):
@@ -123,10 +135,8 @@ class Torrents:
                     await self.teach(known, layer)
                 return known
             await self.leave(known)
-        watch = StallWatch(self._settings.stall_after, asyncio.get_running_loop().time())
-        transfer = Transfer(artifact, directory, self.counts(artifact), watch)
+        transfer = self._transfers[root] = self._new(artifact, directory)
         transfer.layer = layer
-        self._transfers[root] = transfer
         try:
             if layer is not None:
                 await to_the_end(partial(keep_layer, layer, directory))
@@ -143,6 +153,12 @@ class Torrents:
             self.forget(transfer)
             raise
         log.info("swarm.added root=%s searched=%s", root[:16], begin.searched)
+        return transfer
+
+    def _new(self, artifact: Artifact, directory: Path) -> Transfer:
+        watch = StallWatch(self._settings.stall_after, asyncio.get_running_loop().time())
+        transfer = Transfer(artifact, directory, self.counts(artifact), watch)
+        transfer.hold_back(self._held_back.get(artifact.pieces_root, frozenset()))
         return transfer
 
     @staticmethod
@@ -273,6 +289,8 @@ class Torrents:
         if transfer.handle is None or transfer.leaving or transfer.layer is None:
             raise FetchError("the artifact is not supplied any more", reason="stopped")
         transfer.ledger.mark(piece, source)
+        if source is Injected.LAN:
+            transfer.rescued += len(content)
         transfer.handle.add_piece(piece, content, 0)
         transfer.pipelined += len(content)
         if transfer.pipelined >= PIPELINED:

@@ -17,6 +17,7 @@ from p2pupd.host.files import NO_SPACE_ERRNOS
 from p2pupd.model.device import ByteCounts, TransferProgress
 from p2pupd.model.ids import DeviceId
 from p2pupd.model.release import Artifact
+from p2pupd.swarm import mesh
 from p2pupd.swarm.alerts import (
     Checked,
     DiskFailed,
@@ -35,6 +36,8 @@ from p2pupd.swarm.mesh import Met
 
 FIRST_SAVE: Final = 0.25
 ANSWER_WITHIN: Final = 10.0
+NOT_WANTED: Final = 0
+"""libtorrent's priority of a piece that is asked of nobody."""
 
 log = logging.getLogger(__name__)
 A = TypeVar("A", bound=TorrentAlert)
@@ -55,7 +58,8 @@ class Transfer:
     `called` are the hosts of neighbours that were called, `met` who of all was connected at the
     last look, the next of which is due at `look_at`; `settled`: there was one since it was added.
     `home` are the devices among which the pieces are shared out; `parting` tells whether the seeds
-    are left to the others.
+    are left to the others. `held_back` are pieces that nobody is asked for; `partial`: there were
+    some, so that all that was asked for being here does not mean that all is.
     """
 
     def __init__(
@@ -91,9 +95,32 @@ class Transfer:
         self.settled = False
         self.home: frozenset[DeviceId] = frozenset()
         self.parting = Parting()
+        self.held_back: frozenset[int] = frozenset()
+        self.partial = False
         self._before = before
         self._listeners: list[ProgressListener] = []
         self._waiting: list[tuple[type[TorrentAlert], asyncio.Future[TorrentAlert]]] = []
+
+    def hold_back(self, pieces: frozenset[int]) -> None:
+        """Ask nobody for these from now on."""
+        self.held_back = pieces
+        self.partial = self.partial or bool(pieces)
+
+    def priorities(self, own: DeviceId) -> list[int]:
+        """One a piece, where `own` is this device."""
+        pieces = self.artifact.pieces
+        apart = self.parting.apart
+        priorities = (
+            [mesh.OTHERS_SHARE] * pieces if apart else mesh.home_pieces(pieces, own, self.home)
+        )
+        for piece in self.held_back:
+            priorities[piece] = NOT_WANTED
+        return priorities
+
+    def prioritize(self, own: DeviceId) -> None:
+        """Tell the session the priorities of now."""
+        if self.handle and self.unfinished:
+            self.handle.prioritize_pieces(self.priorities(own))
 
     @property
     def unfinished(self) -> bool:
@@ -156,7 +183,7 @@ class Transfer:
     def receive(self, alert: TorrentAlert) -> None:
         """Take note of what happened, and wake who waits for it."""
         match alert:
-            case Finished():
+            case Finished() if not self.partial:
                 self.finished.set()
             case Checked():
                 self.checked.set()

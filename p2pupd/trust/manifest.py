@@ -27,6 +27,8 @@ from p2pupd.model.release import (
     UpdateKind,
     Urgency,
 )
+from p2pupd.model.rollout import Rollout
+from p2pupd.trust.policy import parse_rollout, rollout_object
 
 SCHEMA: Final = 1
 MAX_LENGTH: Final = 1 << 40
@@ -59,11 +61,12 @@ HONOURED: Final = frozenset(
         "rollbackFrom",
         "securityFloor",
         "urgency",
+        "rollout",
         "notes",
         "critical",
     ]
 )
-"""What `critical` may name. `rollout` and `recipients` are read, but nothing follows from them."""
+"""What `critical` may name. `recipients` are read, but nothing follows from them."""
 
 E = TypeVar("E", bound=StrEnum)
 T = TypeVar("T")
@@ -84,6 +87,7 @@ def parse_custom(custom: Mapping[str, Any], target_name: str, length: int, sha25
         raise fields.wrong("schema", f"this daemon reads schema {SCHEMA}")
     fields.check_plain()
     artifact = _artifact(fields, length, sha256)
+    carried_as = fields.choice("format", ArtifactFormat)
     return Release(
         target=target_name,
         component=ComponentId(fields.text("componentId", COMPONENT_PATTERN)),
@@ -92,9 +96,9 @@ def parse_custom(custom: Mapping[str, Any], target_name: str, length: int, sha25
         kind=fields.choice("kind", UpdateKind),
         hardware_ids=fields.texts("hardwareIds", HARDWARE_PATTERN, least=1),
         installer=fields.choice("installer", InstallerKind),
-        format=fields.choice("format", ArtifactFormat),
+        format=carried_as,
         artifact=artifact,
-        image=fields.image(artifact),
+        image=fields.image(artifact, carried_as),
         min_release=fields.integer("minRelease", None),
         depends_on=fields.dependencies("dependsOn"),
         conflicts=tuple(map(ComponentId, fields.texts("conflicts", COMPONENT_PATTERN))),
@@ -102,6 +106,7 @@ def parse_custom(custom: Mapping[str, Any], target_name: str, length: int, sha25
         rollback_from=fields.integers("rollbackFrom"),
         security_floor=fields.integer("securityFloor", 0),
         urgency=fields.choice("urgency", Urgency, Urgency.NORMAL),
+        rollout=fields.rollout("rollout"),
         notes=fields.notes("notes"),
     )
 
@@ -131,7 +136,9 @@ def custom_for(release: Release) -> dict[str, Any]:
         "format": str(release.format),
         "urgency": str(release.urgency),
     }
+    image = {"length": release.image.length, "sha256": release.image.sha256}
     optional: dict[str, Any] = {
+        "image": None if release.format is ArtifactFormat.RAW else image,
         "minRelease": release.min_release,
         "dependsOn": [
             {"componentId": each.component, "minRelease": each.min_release}
@@ -141,9 +148,10 @@ def custom_for(release: Release) -> dict[str, Any]:
         "rollbackTo": release.rollback_to,
         "rollbackFrom": list(release.rollback_from),
         "securityFloor": release.security_floor or None,
+        "rollout": rollout_object(release.rollout),
         "notes": release.notes,
     }
-    given = {name: value for name, value in optional.items() if value not in (None, [], "")}
+    given = {name: value for name, value in optional.items() if value not in (None, [], {}, "")}
     return custom | given
 
 
@@ -171,8 +179,6 @@ class _Fields:
 
     def check_plain(self) -> None:
         """The fields that say nothing to this daemon are at least well-formed."""
-        if not isinstance(self._custom.get("rollout", {}), dict):
-            raise self.wrong("rollout", "must be an object")
         recipients = self._custom.get("recipients", [])
         good = isinstance(recipients, list)
         if not good or not all(isinstance(each, dict) for each in recipients):
@@ -222,16 +228,20 @@ class _Fields:
             raise inner.wrong("pieceLength", f"no power of two from {MIN_PIECE} to {MAX_PIECE}")
         return Sha256(root), length
 
-    def image(self, artifact: Artifact) -> Image:
-        """What is installed: with `format: raw` the carried file itself, whatever else is said."""
+    def image(self, artifact: Artifact, carried_as: ArtifactFormat) -> Image:
+        """What is installed. With `raw` it is the carried file, and need not be said."""
         carried = Image(artifact.length, artifact.sha256)
-        if "image" not in self._custom:
+        raw = carried_as is ArtifactFormat.RAW
+        if raw and "image" not in self._custom:
             return carried
-        if not isinstance(self._custom["image"], dict):
+        if not isinstance(self._custom.get("image"), dict):
             raise self.wrong("image", "must be an object with length and sha256")
         inner = _Fields(self._custom["image"], self._target, "custom.image")
-        said = Image(inner.integer("length"), Sha256(inner.text("sha256", SHA256_PATTERN)))
-        if said != carried:
+        length = inner.integer("length")
+        if not 0 < length <= MAX_LENGTH:
+            raise inner.wrong("length", f"{length} bytes are not within 1 to {MAX_LENGTH}")
+        said = Image(length, Sha256(inner.text("sha256", SHA256_PATTERN)))
+        if raw and said != carried:
             raise self.wrong("image", "is not the target itself, although the format is raw")
         return said
 
@@ -242,6 +252,12 @@ class _Fields:
             component = ComponentId(inner.text("componentId", COMPONENT_PATTERN))
             found.append(Dependency(component, inner.integer("minRelease", 0)))
         return tuple(found)
+
+    def rollout(self, name: str) -> Rollout:
+        try:
+            return parse_rollout(self._custom.get(name, {}))
+        except ValueError as error:
+            raise self.wrong(name, str(error)) from None
 
     def notes(self, name: str) -> str:
         value = self._custom.get(name, "")

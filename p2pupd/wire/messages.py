@@ -13,6 +13,7 @@ PROTOCOL_VERSION: Final = 1
 MAX_BYTES: Final = 1024
 DEVICE_PATTERN: Final = re.compile(r"[a-z2-7]{52}", re.ASCII)
 REALM_PATTERN: Final = re.compile(r"[0-9a-f]{16}", re.ASCII)
+VIEW_PATTERN: Final = re.compile(r"(?:[0-9a-f]{16})?", re.ASCII)
 VERSION_PATTERN: Final = re.compile(r"[A-Za-z0-9.+-]{1,32}", re.ASCII)
 
 
@@ -20,7 +21,8 @@ VERSION_PATTERN: Final = re.compile(r"[A-Za-z0-9.+-]{1,32}", re.ASCII)
 class Hello:
     """Who answers: `manifest` is the full digest, empty while there is none; ports are TCP.
 
-    `uplink`: it can fetch from far away now.
+    `uplink`: it can fetch from far away now. `view` is the digest of what it has heard of the
+    floor, in 16 hex digits; empty from devices that do not tell.
     """
 
     id: DeviceId
@@ -31,6 +33,7 @@ class Hello:
     bt_port: int
     version: str
     uplink: bool = False
+    view: str = ""
 
     def encode(self) -> bytes:
         """As sent."""
@@ -45,6 +48,7 @@ class Hello:
                 "bt": self.bt_port,
                 "version": self.version,
                 "up": self.uplink,
+                "r": self.view,
             }
         )
 
@@ -90,6 +94,7 @@ def decode_hello(raw: bytes) -> Hello:
         bt_port=_port(fields, "bt"),
         version=_matching(fields, "version", VERSION_PATTERN),
         uplink=_flag(fields, "up"),
+        view=_view(fields),
     )
 
 
@@ -131,6 +136,11 @@ def _flag(fields: dict[str, Any], key: str) -> bool:
     if not isinstance(value, bool):
         raise ProtocolError(f"`{key}` is not true or false")
     return value
+
+
+def _view(fields: dict[str, Any]) -> str:
+    """Absent from devices of before."""
+    return _matching(fields, "r", VIEW_PATTERN) if "r" in fields else ""
 
 
 def _port(fields: dict[str, Any], key: str) -> int:

@@ -1,33 +1,24 @@
 """p2pupd among the contenders: a pack, and the pieces of it that a device cannot build itself."""
 
+import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from p2pupd.core.merkle import piece_length_for
-from p2pupd.core.piece_layer import HASH
+from p2pupd.core.merkle import piece_length_of_pack
 from p2pupd.delta.assembling import Assembly
 from p2pupd.delta.files import opened
 from p2pupd.delta.header import Header, header_length, parse
 from p2pupd.delta.limits import PREAMBLE
 from p2pupd.delta.matching import ImageSource, PackSource, Source, find
+from p2pupd.delta.reading import Reader
 from p2pupd.delta.writing import pack
+from p2pupd.publisher.forecast import METADATA, Forecast
 from scenarios.images.commands import ImagesError
 from scenarios.images.contenders import Cost, Prepared
 
 PRODUCT: Final = "p2pupd"
-
-METADATA: Final = 8 << 10
-"""What a repository's signed metadata takes at most, for a device that knows the root already."""
-
-BLOCK_MESSAGE: Final = 13
-"""BitTorrent's bytes before each block of 16 KiB."""
-
-HASHES_MESSAGE: Final = 512
-"""Hashes of a piece layer come in messages of so many, each with a header and its proof."""
-
-HASHES_HEADER: Final = 53 + 32 * 16
-BLOCK: Final = 16 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +36,22 @@ class P2pupd:
     def prepare(self, at: Prepared) -> None:
         """The release before, if there is one, is beside this one, as in a repository."""
         beside = sorted(at.shelf.parent.glob("*/image.pack"))
-        earlier = header_of(beside[0]) if beside else None
-        target, spool = at.shelf / "image.pack", at.shelf / "spool"
-        with opened(at.image) as image, target.open("wb") as to, spool.open("w+b") as between:
-            pack(image, to, between, _unheard, earlier=earlier)
-        spool.unlink()
+        with ExitStack() as stack:
+            image = stack.enter_context(opened(at.image))
+            target = stack.enter_context((at.shelf / "image.pack").open("wb"))
+            spool = stack.enter_context(tempfile.TemporaryFile(dir=at.shelf))
+            had = stack.enter_context(opened(beside[0])) if beside else None
+            earlier = Reader(had, header_of(beside[0])) if had else None
+            pack(image, target, spool, _unheard, earlier=earlier)
 
     def first(self, new: Prepared) -> Cost:
-        length = (new.shelf / "image.pack").stat().st_size
-        return _cost(length, length, header_of(new.shelf / "image.pack").length)
+        header = header_of(new.shelf / "image.pack")
+        return _cost(new.image, header, header.pack_length)
 
     def update(self, old: Prepared, new: Prepared) -> Cost:
         path = new.shelf / "image.pack"
         header = header_of(path)
-        length = piece_length_for(header.pack_length)
+        length = piece_length_of_pack(header.pack_length)
         before = old.image if self.from_slot else old.shelf / "image.pack"
         with opened(before) as had, path.open("rb") as right:
             source: Source = (
@@ -72,21 +65,26 @@ class P2pupd:
                     made += len(content)
                 elif not self.from_slot:
                     raise ImagesError(f"piece {number} of {path} was made wrongly")
-        return _cost(header.pack_length, header.pack_length - made, header.length)
+        return _cost(new.image, header, header.pack_length - made)
 
 
-def _cost(pack_length: int, fetched: int, header: int) -> Cost:
-    pieces = -(-pack_length // piece_length_for(pack_length))
-    messages = -(-fetched // BLOCK) * BLOCK_MESSAGE
-    messages += -(-pieces // HASHES_MESSAGE) * HASHES_HEADER
+def _cost(image: Path, header: Header, fetched: int) -> Cost:
+    length = piece_length_of_pack(header.pack_length)
+    known = Forecast(
+        image=image.stat().st_size,
+        carried=header.pack_length,
+        header=header.length,
+        fetched=fetched,
+        piece_length=length,
+    )
     parts = {
         "pieces": fetched,
-        "of these header": header,
-        "piece layer": pieces * HASH,
-        "messages": messages,
+        "of these header": header.length,
+        "piece layer": known.layer,
+        "messages": known.messages,
         "metadata": METADATA,
     }
-    return Cost(fetched + pieces * HASH + messages + METADATA, parts)
+    return Cost(known.wire, parts)
 
 
 def header_of(path: Path) -> Header:

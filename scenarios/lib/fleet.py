@@ -46,16 +46,24 @@ class Publisher:
         return self
 
     async def release(
-        self, size: int, *options: str, version: str | None = None, hardware: str = HARDWARE
+        self,
+        size: int,
+        *options: str,
+        version: str | None = None,
+        hardware: str = HARDWARE,
+        packed: bool = False,
+        content: bytes | None = None,
     ) -> Path:
-        """Sign a new release of random bytes; the image's path."""
+        """Sign a new release of `content`, or of random bytes; the image's path. Carried raw unless
+        `packed`."""
         number = len(self.images) + 1
         image = self.directory / f"image-{number}"
-        image.write_bytes(os.urandom(size))
+        image.write_bytes(content or os.urandom(size))
         self.images.append(image)
         await p2pupd(
             "repo", "add", str(image), "--repo", str(self.repository), "--component", COMPONENT,
             "--version", version or f"1.{number}", "--hardware", hardware, *options, PASS,
+            *([] if packed else ["--raw"]),
         )  # fmt: skip
         return image
 

@@ -40,6 +40,11 @@ class Net:
         self._own_rates: dict[str, int] = {}
         self.hosts: list[Host] = []
 
+    @property
+    def switch(self) -> tuple[str, ...]:
+        """Before a command line, runs it where all of the floor's traffic passes."""
+        return ("ip", "netns", "exec", self._bridge)
+
     def up(self) -> None:
         _make_room_for_addresses()
         _ip("netns", "add", self._bridge)

@@ -68,7 +68,7 @@ def test_a_tenth_of_the_blocks_of_noise_costs_little_more_than_a_tenth() -> None
     for block in dice.sample(range(64 * MIB // BLOCK), 64 * MIB // BLOCK // 10):
         new[block * BLOCK : (block + 1) * BLOCK] = dice.randbytes(BLOCK)
     before = packed(old)
-    after = packed(bytes(new), before.header)
+    after = packed(bytes(new), before)
     alone = packed(bytes(new))
     shares = {
         "from the pack": transferred(after, [before.source]) / len(new),
@@ -83,7 +83,17 @@ def test_bytes_inserted_at_the_front_cost_the_header() -> None:
     old = noise(64 * MIB)
     new = noise(1000, seed=2) + old
     before = packed(old)
-    for after in (packed(new, before.header), packed(new)):
+    for after in (packed(new, before), packed(new)):
         share = transferred(after, [before.source]) / len(new)
         print(f"\ninserted at the front: {share:.4f}")
         assert share <= 0.01
+
+
+@pytest.mark.timeout(600)
+def test_the_installer_unpacks_into_the_slot_fast_and_small(tmp_path: Path) -> None:
+    """By the clock too: written, synced, and read back."""
+    _cost("image", tmp_path)
+    _cost("pack", tmp_path)
+    installing = _cost("install", tmp_path)
+    assert installing.speed >= 200
+    assert installing.growth <= 32

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from p2pupd.journal.interface import HistoryEntry, Journal, Outcome
+from p2pupd.journal.interface import HistoryEntry, Journal, KeptRecord, Outcome
 from p2pupd.journal.settings import JournalSettings
 from p2pupd.journal.sqlite import SqliteJournal
 from p2pupd.model.deployment import ENDED, Phase
-from p2pupd.model.ids import DeploymentId
+from p2pupd.model.ids import DeploymentId, DeviceId
 from tests.builders import COMPONENT, a_record, installed
 
 
@@ -144,3 +145,20 @@ def test_history_gives_the_newest_oldest_first(reopen: Opener) -> None:
     for entry in entries:
         journal.note(entry)
     assert list(reopen().history(3)) == entries[2:]
+
+
+def test_the_view_of_the_floor_comes_back_as_it_was_kept(reopen: Opener) -> None:
+    kept = KeptRecord(DeviceId("a"), b"raw", 1.5, 1.0, True, 2.0, 3.0)
+    other = KeptRecord(DeviceId("b"), b"war", 1.5, 1.0, False, 0.0, 0.0)
+    journal = reopen()
+    assert list(journal.view()) == []
+    journal.keep_view([kept, other], [])
+    journal.keep_view([replace(kept, raw=b"later")], [DeviceId("b")])
+    assert list(reopen().view()) == [replace(kept, raw=b"later")]
+
+
+def test_the_number_of_the_own_record_is_remembered(reopen: Opener) -> None:
+    journal = reopen()
+    assert journal.own_records_numbered() == (0, 0)
+    journal.number_own_records(2, 128)
+    assert reopen().own_records_numbered() == (2, 128)

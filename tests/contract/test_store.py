@@ -200,6 +200,25 @@ def test_the_longest_unused_goes_first_and_the_protected_stay(reopen: Open) -> N
     assert b.sha256 not in kept
 
 
+def test_what_is_to_go_last_goes_when_nothing_else_is_left(reopen: Open) -> None:
+    store = reopen()
+    previous, installed, other = (payload(SIZE, seed) for seed in range(3))
+    for content in (previous, installed, other):
+        take_in(store, content)
+    last = frozenset(artifact_of(each).sha256 for each in (previous, installed))
+    store.protect(frozenset(), last)
+    assert store.usage().free == QUOTA
+    take_in(store, payload(2 * SIZE, seed=7))
+    kept = {each.artifact.sha256 for each in store.objects()}
+    assert last < kept
+    assert artifact_of(other).sha256 not in kept
+    store.protect(frozenset(kept - last), last)
+    take_in(store, payload(SIZE, seed=8))
+    assert last - {each.artifact.sha256 for each in store.objects()} == {
+        artifact_of(previous).sha256
+    }
+
+
 def test_what_is_on_its_way_keeps_its_room(reopen: Open) -> None:
     store = reopen()
     first, second = artifact_of(payload(3 * SIZE, 1)), artifact_of(payload(2 * SIZE, 2))

@@ -268,3 +268,48 @@ async def test_what_may_not_move_stops_and_goes_on_and_what_is_exempt_moves(
             assert alice.swarm.counts(artifact).lan < 6 * MIB
             alice.swarm.limit(Allowance())
         assert alice.content(artifact) == content
+
+
+async def test_what_is_held_back_is_asked_of_nobody_until_it_is_injected_or_let_go(
+    tmp_path: Path, party: Join
+) -> None:
+    artifact, content = an_artifact(tmp_path / "seed", 40 * MIB + 5)
+    layer = layer_of_file(artifact, tmp_path / "seed")
+    pieces = parts(artifact, content)
+    half, quarter = artifact.pieces // 2, artifact.pieces // 4
+    reports: list[TransferProgress] = []
+    async with party(tmp_path / "seed") as seed, party(tmp_path / "a") as alice:
+        acquainted(seed, alice)
+        await seed.offer(artifact)
+        alice.swarm.hold_back(artifact, range(half))
+        await alice.swarm.supply(artifact, alice.directory, layer)
+        async with asyncio.TaskGroup() as group:
+            fetching = group.create_task(trying(alice, artifact, reports))
+            rest = artifact.pieces - half
+            await eventually_async(partial(holds, alice, artifact, rest))
+            assert not any((await alice.swarm.holdings(artifact)).here[:half])
+            for piece in range(quarter):
+                await alice.swarm.inject(artifact, piece, pieces[piece], Injected.REUSE)
+            await eventually_async(partial(holds, alice, artifact, rest + quarter))
+            assert not fetching.done()
+            alice.swarm.hold_back(artifact, ())
+        assert alice.content(artifact) == content
+        counts = alice.swarm.counts(artifact)
+        assert counts.reuse == quarter * artifact.piece_length
+        assert counts.lan == artifact.length - counts.reuse
+        assert reports[-1].done == artifact.length
+        assert all((await alice.swarm.holdings(artifact)).here)
+
+
+async def test_a_fetch_ends_when_all_that_was_held_back_is_injected(
+    tmp_path: Path, party: Join
+) -> None:
+    artifact, content = an_artifact(tmp_path / "seed", MIB + 5)
+    layer = layer_of_file(artifact, tmp_path / "seed")
+    async with party(tmp_path / "a") as alice, asyncio.TaskGroup() as group:
+        alice.swarm.hold_back(artifact, range(artifact.pieces))
+        await alice.swarm.supply(artifact, alice.directory, layer)
+        group.create_task(trying(alice, artifact, []))
+        for piece, part in enumerate(parts(artifact, content)):
+            await alice.swarm.inject(artifact, piece, part, Injected.REUSE)
+    assert alice.content(artifact) == content

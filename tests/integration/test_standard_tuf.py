@@ -52,8 +52,9 @@ class Fleet:
         image.write_bytes(content)
         names = ["--line", line, "--component", component, "--version", version]
         self.run("add", str(image), *names, "--hardware", "rev-a")
-        target = f"{line}/{component}/{component}-{version}.img"
-        self.targets[target] = hashlib.sha256(content).hexdigest()
+        target = f"{line}/{component}/{component}-{version}.img.pack"
+        (carried,) = self.repository.glob(f"targets/{line}/{component}/*.{Path(target).name}")
+        self.targets[target] = hashlib.sha256(carried.read_bytes()).hexdigest()
 
     def rotate_everything(self) -> None:
         for role in ROLES:

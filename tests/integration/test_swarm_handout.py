@@ -34,6 +34,7 @@ from p2pupd.wire.handout import Word, encode_number
 from tests.http_swarming import CLIENT, Party, Shelf, express_party, serving
 from tests.support import eventually, running
 from tests.swarming import an_address, an_artifact
+from tests.unit.engine.test_served import nothing_here
 
 MIB = 1 << 20
 SIZE = 6 * MIB + 12345
@@ -95,11 +96,11 @@ async def seed_of(
 
 
 @asynccontextmanager
-async def floor(tmp_path: Path, *seeds: Seed) -> AsyncIterator[list[Party]]:
+async def floor(tmp_path: Path, *seeds: Seed, handout: int = 2) -> AsyncIterator[list[Party]]:
     """Devices that know the seeds and each other; all have the piece layers of the first seed."""
     async with AsyncExitStack() as stack:
         devices = [
-            await stack.enter_async_context(express_party(tmp_path / f"d{number}"))
+            await stack.enter_async_context(express_party(tmp_path / f"d{number}", handout=handout))
             for number in range(DEVICES)
         ]
         for one in devices:
@@ -119,6 +120,21 @@ async def all_fetch(devices: list[Party], artifact: Artifact, content: bytes) ->
     for one in devices:
         assert one.content(artifact) == content
         assert one.swarm.counts(artifact).lan == len(content)
+
+
+@pytest.mark.parametrize("made", [False, True])
+async def test_on_a_small_floor_the_seed_chooses_only_of_what_devices_may_make(
+    tmp_path: Path, made: bool
+) -> None:
+    artifact, content = an_artifact(tmp_path / "source", SIZE)
+    async with (
+        seed_of(tmp_path / "seed", artifact, content) as seed,
+        floor(tmp_path, seed, handout=DEVICES + 1) as devices,
+    ):
+        for one in devices if made else ():
+            one.swarm.hold_back(artifact, ())
+        await all_fetch(devices, artifact, content)
+        assert seed.gave == (SIZE if made else 0)
 
 
 async def test_the_seed_sends_one_copy_however_many_devices_there_are(tmp_path: Path) -> None:
@@ -312,7 +328,7 @@ async def test_the_layer_of_what_arrives_is_given_as_soon_as_it_is_known(tmp_pat
     layer = layer_of_file(artifact, tmp_path / "source")
     store = DiskStore(tmp_path / "store", StoreSettings(reserve=Bytes(0)))
     async with asyncio.TaskGroup() as group:
-        served = Served(store, Role.PEER, Tasks(group), Arrivals())
+        served = Served(store, Role.PEER, Tasks(group), Arrivals(), nothing_here)
         assert await served.layer(artifact.sha256) is None
         directory = store.place(artifact)
         asking = group.create_task(served.layer(artifact.sha256))

@@ -32,7 +32,7 @@ def test_the_image_is_the_new_one_whatever_was_reused(
     old: bytes, new: bytes, after: bool, length: int
 ) -> None:
     before = packed(old)
-    made = packed(new, before.header if after else None)
+    made = packed(new, before if after else None)
     pieces = made.pieces(length)
     for source in (before.source, image_source(old)):
         found = reused(made, source, length=length)
@@ -69,7 +69,13 @@ def test_an_old_image_that_changes_under_the_reader_makes_nothing_wrong(
 @st.composite
 def tables(draw: st.DrawFn) -> Table:
     plain = draw(st.lists(st.integers(1, 16384), min_size=1, max_size=30))
-    stored = [draw(st.integers(1, length)) for length in plain]
+    counts = draw(st.lists(st.integers(1, 4), min_size=len(plain), max_size=len(plain)))
+    rest, lengths = list(plain), list[int]()
+    while rest:
+        counts[len(lengths)] = min(counts[len(lengths)], len(rest))
+        lengths.append(sum(rest[: counts[len(lengths)]]))
+        del rest[: counts[len(lengths) - 1]]
+    stored = [draw(st.integers(1, length)) for length in lengths]
     order = draw(st.permutations(range(len(plain))))
     firsts, amounts, length = [], [], sum(plain)
     for chunk in order:
@@ -86,6 +92,7 @@ def tables(draw: st.DrawFn) -> Table:
         average=4096,
         ids=draw(st.binary(min_size=ID * len(plain), max_size=ID * len(plain))),
         plain=array("I", plain),
+        counts=array("I", counts[: len(lengths)]),
         stored=array("I", stored),
         firsts=array("I", firsts),
         amounts=array("I", amounts),
@@ -102,7 +109,16 @@ def test_a_table_comes_back_as_it_was(table: Table) -> None:
     except PackError:
         assert sum(amount for first, amount in _runs(table) if first != ZEROS) > least
         return
-    for name in ("image_length", "image_sha256", "cutting", "average", "ids", "plain", "stored"):
+    for name in (
+        "image_length",
+        "image_sha256",
+        "cutting",
+        "average",
+        "ids",
+        "plain",
+        "counts",
+        "stored",
+    ):
         assert getattr(header, name) == getattr(table, name)
     assert (header.firsts, header.amounts) == (table.firsts, table.amounts)
 

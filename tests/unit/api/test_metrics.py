@@ -19,8 +19,8 @@ from p2pupd.api.metrics import listen, render, serve
 from p2pupd.api.settings import MetricsSettings
 from p2pupd.config.load import load_config
 from p2pupd.errors import ConfigError, HostError
-from p2pupd.model.device import ByteCounts
-from p2pupd.model.metrics import Reading, UplinkReading
+from p2pupd.model.device import ByteCounts, Origin
+from p2pupd.model.metrics import Reading, ReuseReading, UplinkReading
 from tests.support import running
 
 READING = Reading(
@@ -30,11 +30,14 @@ READING = Reading(
     deployments={"confirmed": 2, "reverted": 1, "failed": 0},
     last_success=1_700_000_000.5,
     installed={"gateway-os": 7},
+    fleet={"here": 1, "now": 30, "heard": 0, "silent": 2},
+    fleet_dropped={"forged": 3},
     store_used=1 << 20,
     store_free=1 << 40,
     store_quota=8 << 30,
     moving=True,
     uplink=UplinkReading(available=False, month_bytes=1234),
+    reuse=ReuseReading({Origin.STORE: 50, Origin.SLOT: 6}, {Origin.STORE: 30, Origin.SLOT: 0}),
 )
 NAME = re.compile(r"p2pupd(_[a-z]+)+")
 UNITS = {"seconds", "bytes"}
@@ -65,12 +68,21 @@ EXPECTED = {
     key("bytes_total", direction="in", source="usb"): 30,
     key("bytes_total", direction="in", source="reuse"): 40,
     key("bytes_total", direction="out", source="lan"): 70,
+    key("reuse_expected_bytes_total", origin="store"): 50,
+    key("reuse_expected_bytes_total", origin="slot"): 6,
+    key("reused_bytes_total", origin="store"): 30,
+    key("reused_bytes_total", origin="slot"): 0,
     key("wasted_bytes_total"): 5,
     key("peers"): 3,
     key("deployments_total", result="confirmed"): 2,
     key("deployments_total", result="reverted"): 1,
     key("deployments_total", result="failed"): 0,
     key("last_success_timestamp_seconds"): 1_700_000_000.5,
+    key("fleet_devices", state="here"): 1,
+    key("fleet_devices", state="now"): 30,
+    key("fleet_devices", state="heard"): 0,
+    key("fleet_devices", state="silent"): 2,
+    key("fleet_dropped_total", reason="forged"): 3,
     key("installed_release", component="gateway-os"): 7,
     key("store_used_bytes"): 1 << 20,
     key("store_free_bytes"): 1 << 40,

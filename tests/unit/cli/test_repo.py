@@ -143,6 +143,67 @@ def test_what_cannot_be_published_is_told_and_nothing_changes(
 
 
 @pytest.mark.usefixtures("acme")
+def test_a_rollout_policy_is_signed_and_shown(capsys: Said, acme: Path) -> None:
+    policy = ["--waves", "2.5%:90m, 25%:1d,100%", "--canary", "lab", "--canary-soak", "2h"]
+    limits = ["--max-failures", "20%", "--max-concurrent", "2", "--window", "Mon-Fri 22:00-05:00"]
+    assert add("1.0", *policy, *limits, "--deadline", "2027-01-31") == 0
+    [release] = shown("acme", capsys)["releases"]
+    assert release["rollout"] == {
+        "waves": [
+            {"permille": 25, "soakMinutes": 90},
+            {"permille": 250, "soakMinutes": 1440},
+            {"permille": 1000},
+        ],
+        "canary": {"groups": ["lab"], "soakMinutes": 120},
+        "maxFailuresPermille": 200,
+        "maxConcurrent": 2,
+        "windows": ["Mon-Fri 22:00-05:00"],
+        "deadline": 1801353600,
+    }
+    assert run(["repo", "show", "acme"]) == 0
+    said = capsys.readouterr().out
+    for line in (
+        "canaries lab then 120 min",
+        "waves 2.5 % then 90 min, 25 % then 1440 min, 100 %",
+        "halts at 20 % failures",
+        "2 at once",
+        "only Mon-Fri 22:00-05:00",
+        "deadline 2027-01-31 00:00 UTC",
+    ):
+        assert f"  {line}\n" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--waves", "5%,100%"], "--waves and --canary need --max-failures"),
+        (["--waves", "5%", "--max-failures", "10%"], "the last one must reach everybody"),
+        (["--waves", "50%,20%,100%", "--max-failures", "10%"], "reach more devices than the one"),
+        (["--waves", "5%,100%:2h", "--max-failures", "10%"], "it has no soakMinutes"),
+        (
+            ["--waves", "5,100%", "--max-failures", "1%"],
+            "--waves: '5' is no share of the devices; write 5%",
+        ),
+        (
+            ["--waves", "5%:2,100%", "--max-failures", "1%"],
+            "--waves: '2' is no time to wait; write 90m, 2h or 1d",
+        ),
+        (["--max-failures", "0%"], "--max-failures: 0% is not within 0.1% to 100%"),
+        (["--canary", "Lab", "--max-failures", "1%"], "canary.groups: each must match"),
+        (["--canary-soak", "2h"], "there are no canaries"),
+        (["--window", "at night"], "windows: one is no window of time: 'at night'"),
+        (["--deadline", "soon"], "--deadline: 'soon' is no date; write 2027-01-31"),
+        (["--max-concurrent", "0"], "maxConcurrent: must be a whole number from 1"),
+    ],
+)
+def test_a_policy_that_cannot_be_followed_is_told_and_not_signed(
+    options: list[str], why: str, capsys: Said, acme: Path
+) -> None:
+    assert add("1.0", *options) == 2
+    assert why in capsys.readouterr().err
+    assert shown("acme", capsys)["releases"] == []
+
+
 def test_a_missing_or_empty_image_is_told(capsys: Said) -> None:
     described = ["--repo", "acme", "--component", "os", "--version", "1", "--hardware", "a"]
     assert run(["repo", "add", "absent.img", *described]) != 0
@@ -229,7 +290,7 @@ def test_export_writes_a_stick_that_show_reads(acme: Path, tmp_path: Path, capsy
     assert run(["repo", "show", "--repo", "stick"]) == 0
     assert run(["repo", "show", "stick"]) == 0
     listing = capsys.readouterr().out
-    assert "os 1.0 (release 1)  for rev-a  49994 bytes  (file not here)" in listing
+    assert "bytes in a pack, 49994 unpacked  (file not here)" in listing
     assert "timestamp    version 3" in listing
     assert run(["repo", "export", "stick", "--repo", "acme"]) == 0
     assert "holds all of this already" in capsys.readouterr().out
@@ -269,3 +330,50 @@ def test_the_passphrase_is_asked_for_where_nothing_is_drawn_over_it(
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert b"\x1b[" not in before
     assert b"os 1.0 (release 1)" in shown
+
+
+@pytest.mark.usefixtures("acme")
+def test_add_packs_unless_it_is_told_not_to(capsys: Said) -> None:
+    assert add("1.0") == 0
+    assert "the pack has" in capsys.readouterr().out
+    assert add("1.1", "--raw") == 0
+    assert "the pack has" not in capsys.readouterr().out
+    formats = {each["version"]: each["format"] for each in shown("acme", capsys)["releases"]}
+    assert formats == {"1.0": "pack1", "1.1": "raw"}
+
+
+@pytest.mark.usefixtures("acme")
+def test_add_warns_of_what_is_compressed_as_a_whole(capsys: Said) -> None:
+    Path("os.img.zst").write_bytes(b"\x28\xb5\x2f\xfd" + os.urandom(100_000))
+    described = ["--repo", "acme", "--component", "os", "--version", "1", "--hardware", "a"]
+    assert run(["repo", "add", "os.img.zst", *described]) == 0
+    said = capsys.readouterr()
+    assert "warning: os.img.zst is zstd" in said.err
+    assert "carried as it is" in said.out
+
+
+@pytest.mark.usefixtures("acme")
+def test_show_tells_what_an_update_brings(capsys: Said) -> None:
+    assert add("1.0") == 0
+    assert add("1.1") == 0
+    capsys.readouterr()
+    assert run(["repo", "show", "acme", "--against", "1"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("os 1.1 (release 2), for a device that has os 1.0 (release 1)\n")
+    assert "on the wire" in said
+    same = ["--against", "1.0.img", "--component", "os", "--release", "2", "--json"]
+    assert run(["repo", "show", "acme", *same]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["against"] == "1.0.img"
+    assert told["image"] == 49_994
+
+
+@pytest.mark.usefixtures("acme")
+def test_which_update_is_only_asked_with_an_older_release(capsys: Said) -> None:
+    assert run(["repo", "show", "acme", "--component", "os"]) == 2
+    assert "add --against OLD" in capsys.readouterr().err
+    assert add("1.0") == 0
+    assert run(["repo", "show", "acme", "--against", "9"]) == 2
+    assert "no release 9 of os, only 1" in capsys.readouterr().err
+    assert run(["repo", "show", "acme", "--against", "absent.img"]) == 1
+    assert "absent.img" in capsys.readouterr().err

@@ -43,6 +43,32 @@ def test_a_complete_transfer_tells_where_its_bytes_came_from() -> None:
     ]
 
 
+def reusing(stage: str, done: int, **bytes_of: tuple[int, int]) -> dict[str, Any]:
+    """(expected, real) by where they come from."""
+    return {
+        "stage": stage,
+        "done": done,
+        "length": 0,
+        "expected": {each: pair[0] for each, pair in bytes_of.items()},
+        "real": {each: pair[1] for each, pair in bytes_of.items()},
+    }
+
+
+def test_a_transfer_tells_what_was_expected_to_be_here_already_and_what_was() -> None:
+    shares = {"store": (8 * MIB, 4 * MIB), "slot": (0, 0), "swarm": (MIB, 0)}
+    came = "store 4.0 MiB (expected 8.0 MiB), swarm 0 B (expected 1.0 MiB)"
+    told = {
+        "asking": "  asks what is in the pack",
+        "searching": "  looks for it in what is here, 2.0 MiB so far",
+        "building": f"  makes: {came}",
+        "over": f"  of the pack: {came}",
+    }
+    for stage, line in told.items():
+        known = shares if stage in ("building", "over") else {}
+        made = reusing(stage, 2 * MIB, **known)
+        assert printed(transfer(reuse=made))[2:] == [line]
+
+
 def test_a_running_transfer_tells_its_pace_too() -> None:
     moved = NOTHING | {"uplink": 16 * MIB}
     assert printed(transfer(state="fetching", done=16 * MIB, bytes=moved))[1:] == [

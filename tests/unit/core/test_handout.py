@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pupd.core.handout import RECENT, Handout, Turn, bits
+from p2pupd.core.handout import FEWEST_MAKERS, RECENT, WORTH_IT, Handout, Turn, bits, pays
 
 
 def taken(turn: Turn, most: int = 1000) -> list[int]:
@@ -29,6 +29,14 @@ def test_whoever_takes_how_much_every_piece_is_given_once(
     rest = [piece for turn in turns for piece in taken(turn)]
     all_of_them = [piece for piece in given_out if piece is not None] + rest
     assert sorted(all_of_them) == list(range(pieces))
+
+
+def test_on_a_small_floor_seeds_choose_only_of_what_some_devices_may_make() -> None:
+    for made, fewest in [(False, 9), (True, FEWEST_MAKERS)]:
+        assert pays(WORTH_IT, fewest, 9, made=made)
+        assert not pays(WORTH_IT, fewest - 1, 9, made=made)
+        assert not pays(WORTH_IT - 1, 100, 9, made=made)
+    assert pays(WORTH_IT, 1, 1, made=True)
 
 
 def test_seeds_that_begin_elsewhere_meet_at_the_end() -> None:
@@ -86,3 +94,11 @@ def test_bits_tell_what_they_were_made_of(flags: list[bool]) -> None:
     turn = Handout(max(1, len(flags))).turn(bits(flags))
     assert [not turn.wants(number) for number in range(len(flags))] == flags
     assert len(bits(flags)) == -(-len(flags) // 8)
+
+
+def test_what_another_device_has_is_handed_out_last() -> None:
+    handout = everything(6)
+    newcomer = handout.turn(b"")
+    assert newcomer.next() == 0
+    handout.turn(bits([False, True, True, True, False, False]))
+    assert taken(newcomer) == [4, 5, 1, 2, 3]

@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p2pupd.core.merkle import BLOCK, LONGEST_PIECE, PiecesRoot, piece_length_for
+from p2pupd.core.merkle import (
+    BLOCK,
+    LONGEST_PIECE,
+    PiecesRoot,
+    piece_length_for,
+    piece_length_of_pack,
+)
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -135,3 +141,20 @@ def test_piece_length_is_a_power_of_two_and_pieces_stay_few(length: int) -> None
     assert piece & (piece - 1) == 0
     assert BLOCK <= piece <= LONGEST_PIECE
     assert -(-length // piece) <= 16384 or piece == LONGEST_PIECE
+
+
+@pytest.mark.parametrize(
+    ("length", "piece"),
+    [
+        (1, 16384),
+        (64 * MIB, 16384),
+        (64 * MIB + 1, 32768),
+        (128 * MIB, 32768),
+        (128 * MIB + 1, 65536),
+        (GIB, 65536),
+        (GIB + 1, 131072),
+        (1 << 40, LONGEST_PIECE),
+    ],
+)
+def test_pieces_of_packs_are_fewer_and_longer(length: int, piece: int) -> None:
+    assert piece_length_of_pack(length) == piece

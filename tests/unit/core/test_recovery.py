@@ -3,12 +3,10 @@ import pytest
 from p2pupd.core.backoff import LONGEST_DELAY, delay
 from p2pupd.core.recovery import proved_bad, recover
 from p2pupd.core.transitions import MAX_ATTEMPTS
-from p2pupd.core.turn import closed_gate
 from p2pupd.model import commands as do
 from p2pupd.model import events as on
 from p2pupd.model.deployment import Phase
-from p2pupd.model.release import Urgency
-from tests.builders import a_record, a_release
+from tests.builders import a_record
 
 
 @pytest.mark.parametrize(
@@ -58,28 +56,3 @@ def test_delays_grow_to_a_bound_and_are_spread() -> None:
     assert delay(3, 0.0) == 4.0
     assert delay(50, 0.0) == LONGEST_DELAY
     assert delay(3, 0.999) > 3.0
-
-
-def test_consent_holds_a_release_until_it_is_given() -> None:
-    gate = closed_gate(a_release(), copying=False, consent_required=True, approved=frozenset())
-    assert gate is not None
-    assert gate.reason == "consent"
-    assert (
-        closed_gate(a_release(), copying=False, consent_required=True, approved=frozenset({7}))
-        is None
-    )
-    assert (
-        closed_gate(a_release(), copying=False, consent_required=False, approved=frozenset())
-        is None
-    )
-
-
-def test_an_emergency_waits_for_nobody() -> None:
-    urgent = a_release(urgency=Urgency.EMERGENCY)
-    assert closed_gate(urgent, copying=True, consent_required=True, approved=frozenset()) is None
-
-
-def test_a_stick_is_copied_to_its_end_before_the_device_restarts() -> None:
-    gate = closed_gate(a_release(), copying=True, consent_required=False, approved=frozenset())
-    assert gate is not None
-    assert gate.reason == "copying"

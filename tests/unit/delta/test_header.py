@@ -16,17 +16,18 @@ from p2pupd.errors import PackError
 from p2pupd.model.ids import Sha256
 
 TABLE = Table(
-    image_length=4096 + 2 * 5000 + 3000,
+    image_length=4096 + 2 * 5000 + 3000 + 700,
     image_sha256=Sha256("ab" * 32),
     cutting=Cutting.CONTENT,
     average=4096,
-    ids=bytes(range(2 * ID)),
-    plain=array("I", [5000, 3000]),
-    stored=array("I", [1200, 3000]),
+    ids=bytes(range(3 * ID)),
+    plain=array("I", [5000, 3000, 700]),
+    counts=array("I", [2, 1]),
+    stored=array("I", [1200, 700]),
     firsts=array("I", [0, ZEROS, 0]),
-    amounts=array("I", [1, 4096, 2]),
+    amounts=array("I", [1, 4096, 3]),
 )
-BODY = struct.Struct("<Q32sIIII")
+BODY = struct.Struct("<Q32sIIIII")
 
 
 def _pack_length(table: Table) -> int:
@@ -40,13 +41,16 @@ def _parsed(table: Table) -> Any:
 def test_what_was_written_is_read() -> None:
     header = _parsed(TABLE)
     assert header.length == header_length(encode(TABLE)) == len(encode(TABLE))
-    assert header.pack_length == header.length + 4200
-    assert list(header.offsets) == [header.length, header.length + 1200, header.length + 4200]
-    assert list(header.stored) == [1200, 3000]
-    assert [*header.runs()] == [Run(0, 1), Run(None, 4096), Run(0, 2)]
+    assert header.pack_length == header.length + 1900
+    assert list(header.offsets) == [header.length, header.length + 1200, header.length + 1900]
+    assert list(header.stored) == [1200, 700]
+    assert [header.chunks_of(frame) for frame in range(header.frames)] == [range(2), range(2, 3)]
+    assert [header.frame_of(chunk) for chunk in range(header.chunks)] == [0, 0, 1]
+    assert [header.plain_length(frame) for frame in range(header.frames)] == [8000, 700]
+    assert [*header.runs()] == [Run(0, 1), Run(None, 4096), Run(0, 3)]
     assert header.id_of(1) == bytes(range(ID, 2 * ID))
     assert header.image_sha256 == "ab" * 32
-    assert header.chunks == 2
+    assert header.chunks == 3
 
 
 def test_an_image_of_zeros_needs_no_chunk() -> None:
@@ -56,6 +60,7 @@ def test_an_image_of_zeros_needs_no_chunk() -> None:
         image_length=7,
         ids=b"",
         plain=none,
+        counts=none,
         stored=none,
         firsts=array("I", [ZEROS]),
         amounts=array("I", [7]),
@@ -64,7 +69,7 @@ def test_an_image_of_zeros_needs_no_chunk() -> None:
 
 
 def test_what_follows_the_header_is_not_looked_at() -> None:
-    assert parse(encode(TABLE) + b"chunks", _pack_length(TABLE)).chunks == 2
+    assert parse(encode(TABLE) + b"chunks", _pack_length(TABLE)).chunks == 3
 
 
 def _u32(*numbers: int) -> "array[int]":
@@ -80,27 +85,35 @@ LIES: dict[str, dict[str, Any]] = {
     "cut in a way of the future": {"cutting": 2},
     "average of one byte": {"average": 1},
     "average of a gigabyte": {"average": 1 << 30},
-    "empty chunk": {"plain": _u32(0, 3000)},
-    "chunk longer than the average allows": {"plain": _u32(17000, 3000)},
-    "stored longer than plain": {"stored": _u32(5001, 3000)},
-    "run beyond the last chunk": {"amounts": _u32(1, 4096, 3)},
+    "empty chunk": {"plain": _u32(0, 3000, 700)},
+    "chunk longer than the average allows": {"plain": _u32(17000, 3000, 700)},
+    "frame without a chunk": {"counts": _u32(0, 3)},
+    "frames of fewer chunks than there are": {"counts": _u32(1, 1)},
+    "frame longer than any may be": {
+        "average": 1 << 18,
+        "plain": _u32(1 << 20, 1, 700),
+    },
+    "stored longer than plain": {"stored": _u32(8001, 700)},
+    "run beyond the last chunk": {"amounts": _u32(1, 4096, 4)},
     "run from beyond the last chunk": {"firsts": _u32(0, ZEROS, 7)},
     "empty run": {"amounts": _u32(1, 0, 2)},
     "chunk that nobody needs": {
         "firsts": _u32(0),
-        "amounts": _u32(1),
-        "image_length": 5000,
+        "amounts": _u32(2),
+        "image_length": 8000,
     },
     "no run": {"firsts": _u32(), "amounts": _u32()},
-    "more ids than chunks": {"ids": bytes(3 * ID)},
+    "more ids than chunks": {"ids": bytes(4 * ID)},
     "runs of small chunks without an end": {
         "plain": _u32(1, 1),
+        "ids": bytes(2 * ID),
+        "counts": _u32(1, 1),
         "stored": _u32(1, 1),
         "firsts": _u32(*[0] * 100),
         "amounts": _u32(*[2] * 100),
         "image_length": 200,
     },
-    "more zeros than the image has": {"amounts": _u32(1, 1 << 31, 2)},
+    "more zeros than the image has": {"amounts": _u32(1, 1 << 31, 3)},
 }
 
 
@@ -110,7 +123,17 @@ def test_a_table_that_lies_is_refused(lie: dict[str, Any]) -> None:
         _parsed(replace(TABLE, **lie))
 
 
-@pytest.mark.parametrize("off_by", [-4200, -1, 1])
+def test_frames_of_more_chunks_than_there_are_are_refused() -> None:
+    body = bytearray(zstandard.ZstdDecompressor().decompress(encode(TABLE)[16:]))
+    at = BODY.size + 3 * (ID + 3)
+    assert body[at : at + 4] == b"\2\1\0\0"
+    body[at + 1] = 2
+    raw = _framed(bytes(body))
+    with pytest.raises(PackError, match="frames of 4 chunks, and 3 chunks"):
+        parse(raw, len(raw) + 1900)
+
+
+@pytest.mark.parametrize("off_by", [-1900, -1, 1])
 def test_a_pack_that_is_cut_short_or_goes_on_is_refused(off_by: int) -> None:
     with pytest.raises(PackError, match="but the pack has"):
         parse(encode(TABLE), _pack_length(TABLE) + off_by)
@@ -136,9 +159,10 @@ BAD: dict[str, Callable[[], bytes]] = {
     "cut short": lambda: encode(TABLE)[:-1],
     "no frame": lambda: _preamble(100, 100) + bytes(100),
     "bomb": lambda: _framed(bytes(1 << 20), 1000),
-    "too many chunks": lambda: _framed(BODY.pack(1, bytes(32), 0, 4096, MOST_CHUNKS + 1, 1)),
-    "too many runs": lambda: _framed(BODY.pack(1, bytes(32), 0, 4096, 1, MOST_RUNS + 1)),
-    "table cut short": lambda: _framed(BODY.pack(1, bytes(32), 0, 4096, 100, 1) + bytes(50)),
+    "too many chunks": lambda: _framed(BODY.pack(1, bytes(32), 0, 4096, MOST_CHUNKS + 1, 1, 1)),
+    "too many runs": lambda: _framed(BODY.pack(1, bytes(32), 0, 4096, 1, 1, MOST_RUNS + 1)),
+    "more frames than chunks": lambda: _framed(BODY.pack(1, bytes(32), 0, 4096, 3, 4, 1)),
+    "table cut short": lambda: _framed(BODY.pack(1, bytes(32), 0, 4096, 100, 9, 1) + bytes(50)),
 }
 
 
@@ -169,7 +193,7 @@ def test_no_damage_to_a_table_does_anything_but_refuse_it_or_leave_it_sound() ->
             body[dice.randrange(len(body))] = dice.choice((0, 1, 2, 127, 128, 255))
         raw = _framed(bytes(body))
         try:
-            header = parse(raw, len(raw) + 4200)
+            header = parse(raw, len(raw) + 1900)
         except PackError:
             continue
         assert sum(_lengths(header)) == header.image_length

@@ -1,7 +1,7 @@
 """What a seed carries: each release once, and nothing that its signers took back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ class SilentSwarm:
     async def inject(
         self, artifact: Artifact, piece: int, content: bytes, source: Injected
     ) -> None: ...
+
+    def hold_back(self, artifact: Artifact, pieces: Collection[int]) -> None: ...
 
     async def holdings(self, artifact: Artifact) -> Holdings:
         return Holdings((), ())

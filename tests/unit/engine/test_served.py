@@ -8,20 +8,27 @@ from pathlib import Path
 
 import pytest
 
+from p2pupd.core.piece_layer import PieceLayer
 from p2pupd.engine.served import Served
 from p2pupd.engine.tasks import Tasks
 from p2pupd.host.layer_files import SUFFIX, keep_layer, layer_of_file
 from p2pupd.model.device import Role
 from p2pupd.model.ids import Sha256
+from p2pupd.model.release import Artifact
 from p2pupd.model.setting import Bytes
 from p2pupd.store.disk import DiskStore
 from p2pupd.store.settings import StoreSettings
 from p2pupd.swarm.arrivals import Arrival, Arrivals
-from tests.contents import payload
+from p2pupd.swarm.interface import Holdings
+from tests.contents import layer_of, payload
 from tests.support import eventually
 from tests.unit.store.test_layers import signed
 
 SIZE = 300_000
+
+
+async def nothing_here(artifact: Artifact) -> Holdings:
+    return Holdings((False,) * artifact.pieces, (0,) * artifact.pieces)
 
 
 @asynccontextmanager
@@ -32,7 +39,7 @@ async def served(
     store = DiskStore(directory / "store", StoreSettings(reserve=Bytes(0)))
     async with asyncio.TaskGroup() as group:
         before = len(asyncio.all_tasks())
-        made = Served(store, role, Tasks(group), Arrivals())
+        made = Served(store, role, Tasks(group), Arrivals(), nothing_here)
         yield made, store, lambda: len(asyncio.all_tasks()) - before
 
 
@@ -118,7 +125,7 @@ async def test_parts_of_what_arrives_are_served_as_soon_as_they_are_there(
     arrivals = Arrivals()
     arrival = arrivals[artifact.sha256] = Arrival(artifact, path, b"layer", here)
     async with asyncio.TaskGroup() as group:
-        shelf = Served(store, role, Tasks(group), arrivals)
+        shelf = Served(store, role, Tasks(group), arrivals, nothing_here)
         assert await shelf.layer(artifact.sha256) == (b"layer" if role is Role.PEER else None)
         asking = group.create_task(shelf.artifact(artifact.sha256, (0, artifact.piece_length + 1)))
         too_long = group.create_task(shelf.artifact(artifact.sha256, (0, SIZE + 1)))
@@ -143,9 +150,36 @@ async def test_who_is_being_sent_a_part_counts_as_asking(tmp_path: Path) -> None
     arrivals = Arrivals()
     async with asyncio.TaskGroup() as group:
         store = DiskStore(tmp_path / "store", StoreSettings(reserve=Bytes(0)))
-        shelf = Served(store, Role.PEER, Tasks(group), arrivals)
+        shelf = Served(store, Role.PEER, Tasks(group), arrivals, nothing_here)
         arrival = arrivals[artifact.sha256] = Arrival(artifact, tmp_path, b"", [True])
         assert arrival.asked_at == 0
         shelf.sent(artifact.sha256, 1)
         assert arrival.asked_at > 0
         assert shelf.handed_out(artifact.sha256) == 1
+
+
+async def test_proved_parts_and_the_layer_of_what_is_fetched_are_served(tmp_path: Path) -> None:
+    content = payload(SIZE)
+    artifact = signed(content)
+    here = [True, True, False] + [False] * (artifact.pieces - 3)
+
+    async def holdings(_: Artifact) -> Holdings:
+        return Holdings(here, (0,) * artifact.pieces)
+
+    store = DiskStore(tmp_path / "store", StoreSettings(reserve=Bytes(0)))
+    directory = store.place(artifact)
+    async with asyncio.TaskGroup() as group:
+        shelf = Served(store, Role.PEER, Tasks(group), Arrivals(), holdings)
+        leech = Served(store, Role.LEECH, Tasks(group), Arrivals(), holdings)
+        layer = PieceLayer.proved(artifact, layer_of(content))
+        keep_layer(layer, directory)
+        assert await shelf.layer(artifact.sha256) == layer.hashes
+        assert await leech.layer(artifact.sha256) is None
+        size = artifact.piece_length
+        assert await shelf.artifact(artifact.sha256) is None
+        assert await shelf.artifact(artifact.sha256, (0, 2 * size)) == (
+            directory / artifact.pieces_root
+        )
+        for part in [(0, 2 * size + 1), (2 * size, 1), (SIZE, 1), (0, 0)]:
+            assert await shelf.artifact(artifact.sha256, part) is None
+        assert await leech.artifact(artifact.sha256, (0, size)) is None

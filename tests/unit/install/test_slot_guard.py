@@ -4,12 +4,11 @@ from pathlib import Path
 import pytest
 
 from p2pupd.errors import InstallError
-from p2pupd.install.image import raw
 from p2pupd.install.slot_file import write_and_verify
 from p2pupd.install.slot_guard import refuse_unless_spare
 from tests.loop_devices import loop_device, mounted
 from tests.support import needs_root
-from tests.unit.install.test_slot_file import content, job
+from tests.unit.install.test_slot_file import job, unpacked
 
 
 @pytest.fixture
@@ -96,4 +95,4 @@ def test_mounted_device_is_refused_and_the_kernel_refuses_it_too(
         with pytest.raises(InstallError, match=f"mounted on {point}"):
             refuse_unless_spare(device, running)
         with pytest.raises(InstallError, match="busy"):
-            write_and_verify(device, raw(content(tmp_path)), job())
+            write_and_verify(device, unpacked(tmp_path), job())

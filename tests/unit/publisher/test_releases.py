@@ -13,8 +13,10 @@ from p2pupd.core.merkle import PiecesRoot
 from p2pupd.errors import MetadataError, NotARepository, UsageError
 from p2pupd.model.ids import ComponentId
 from p2pupd.model.release import Dependency, InstallerKind, Release, UpdateKind, Urgency
+from p2pupd.model.rollout import Rollout, Wave
 from p2pupd.publisher import releases
 from p2pupd.publisher.edition import Edition
+from p2pupd.publisher.intake import Carried
 from p2pupd.publisher.releases import Description
 from p2pupd.publisher.repository import load
 from tests.publishing import Device, Publisher
@@ -65,6 +67,7 @@ def test_every_field_arrives(publisher: Publisher) -> None:
         "rollback_from": (9, 10),
         "security_floor": 4,
         "urgency": Urgency.EMERGENCY,
+        "rollout": Rollout((Wave(250, 60), Wave(1000)), ("lab",), 30, 200, ("22:00-05:00",), 9, 2),
         "notes": "closes a hole",
     }
     release = publisher.add(7, **said)
@@ -114,7 +117,9 @@ def test_an_image_is_not_published_twice(publisher: Publisher) -> None:
     again = Description("gateway-os", "1.8", ("acme-gw2",))
     image = publisher.image(seed=7)
     with pytest.raises(UsageError, match="same image is published already") as caught:
-        releases.add(publisher.directory, image, again, publisher.signing(), lambda _: None)
+        releases.add(
+            publisher.directory, image, again, publisher.signing(), lambda _: None, raw=True
+        )
     assert caught.value.reason == "duplicate-image"
     assert not list((publisher.directory / "targets").glob(".incoming-*"))
 
@@ -140,7 +145,9 @@ def test_old_content_may_come_again_as_a_rollback_with_a_higher_number(
     publisher.add(2)
     back = Description("gateway-os", "1.1", ("acme-gw2",), kind=UpdateKind.ROLLBACK)
     image = publisher.image(seed=1)
-    added = releases.add(publisher.directory, image, back, publisher.signing(), lambda _: None)
+    added = releases.add(
+        publisher.directory, image, back, publisher.signing(), lambda _: None, raw=True
+    )
     assert added.release == 3
     assert [each.release for each in believed(publisher)] == [1, 2, 3]
 
@@ -175,7 +182,9 @@ def test_a_way_back_is_the_very_release_that_was_published(publisher: Publisher)
     other = Description("gateway-os", "1.6", ("acme-gw2",), release=6, rollback_from=(7,))
     image = publisher.image(seed=99)
     with pytest.raises(UsageError, match="not higher"):
-        releases.add(publisher.directory, image, other, publisher.signing(), lambda _: None)
+        releases.add(
+            publisher.directory, image, other, publisher.signing(), lambda _: None, raw=True
+        )
     assert [each.release for each in believed(publisher)] == [6, 7]
 
 
@@ -240,7 +249,9 @@ def test_a_strange_suffix_becomes_the_usual_one(publisher: Publisher, tmp_path: 
         image = tmp_path / name
         image.write_bytes(name.encode())
         said = Description("gateway-os", f"1.{number}", ("acme-gw2",))
-        added = releases.add(publisher.directory, image, said, publisher.signing(), lambda _: None)
+        added = releases.add(
+            publisher.directory, image, said, publisher.signing(), lambda _: None, raw=True
+        )
         assert added.target == f"gateway/gateway-os/gateway-os-1.{number}{suffix}"
 
 
@@ -291,7 +302,9 @@ def test_more_releases_than_devices_read_are_refused(publisher: Publisher) -> No
     said = Description("gateway-os", "2", ("acme-gw2",))
     (known,) = believed(publisher)
     with pytest.raises(UsageError, match="devices read no more"):
-        releases.draft(repository, "gateway", said, ".img", known.artifact)
+        releases.draft(
+            repository, "gateway", said, ".img", Carried(known.format, known.artifact, known.image)
+        )
 
 
 def test_progress_ends_with_the_length(publisher: Publisher) -> None:
@@ -299,5 +312,5 @@ def test_progress_ends_with_the_length(publisher: Publisher) -> None:
     note: Callable[[int], None] = seen.append
     said = Description("gateway-os", "1", ("acme-gw2",))
     image = publisher.image(3_000_000)
-    releases.add(publisher.directory, image, said, publisher.signing(), note)
+    releases.add(publisher.directory, image, said, publisher.signing(), note, raw=True)
     assert seen == [1 << 20, 2 << 20, 3_000_000]

@@ -4,9 +4,10 @@ import pytest
 
 from p2pupd.errors import MetadataError
 from p2pupd.model.ids import ComponentId
-from p2pupd.model.release import Dependency, Release, UpdateKind, Urgency
+from p2pupd.model.release import ArtifactFormat, Dependency, Release, UpdateKind, Urgency
+from p2pupd.model.rollout import Rollout, Wave
 from p2pupd.trust.manifest import MAX_ITEMS, MAX_LENGTH, MAX_RELEASE, custom_for, parse_custom
-from tests.builders import a_release
+from tests.builders import a_pack, a_release
 
 PLAIN = a_release()
 BT = {"piecesRoot": "0" * 64, "pieceLength": 1 << 14}
@@ -72,15 +73,50 @@ def test_unknown_fields_are_ignored_until_they_are_critical() -> None:
 
 
 def test_what_is_read_but_not_acted_upon_cannot_be_critical() -> None:
-    assert parse(rollout={"waves": []}, recipients=[{"id": "x"}] * 100) == PLAIN
-    for name in ("rollout", "recipients"):
-        with pytest.raises(MetadataError, match="does not honour"):
-            parse(critical=[name])
+    assert parse(recipients=[{"id": "x"}] * 100) == PLAIN
+    with pytest.raises(MetadataError, match="does not honour"):
+        parse(critical=["recipients"])
+
+
+def test_a_rollout_policy_is_read_and_may_be_critical() -> None:
+    said = {"waves": [{"permille": 250}, {"permille": 1000}], "maxFailuresPermille": 200}
+    release = parse(rollout=said, critical=["rollout"])
+    assert release.rollout == Rollout(waves=(Wave(250), Wave(1000)), max_failures=200)
 
 
 def test_a_format_of_a_later_version_is_named() -> None:
-    with pytest.raises(MetadataError, match=r"gateway-os-1.7.img: custom.format: 'pack1' is none"):
+    with pytest.raises(MetadataError, match=r"gateway-os-1.7.img: custom.format: 'pack2' is none"):
+        parse(format="pack2")
+
+
+def test_a_pack_says_what_it_unpacks_to() -> None:
+    packed = a_pack()
+    custom = custom_for(packed)
+    assert custom["format"] == "pack1"
+    assert custom["image"] == {"length": packed.image.length, "sha256": packed.image.sha256}
+    assert parse(**custom) == packed
+
+
+def test_a_pack_whose_image_is_the_carried_file_by_number_is_still_a_pack() -> None:
+    assert parse(format="pack1", image=IMAGE).format is ArtifactFormat.PACK1
+
+
+def test_a_pack_that_does_not_say_what_it_unpacks_to_is_refused() -> None:
+    with pytest.raises(MetadataError, match=r"custom\.image: must be an object with length and"):
         parse(format="pack1")
+
+
+@pytest.mark.parametrize("length", [0, MAX_LENGTH + 1])
+def test_an_image_of_no_length_that_can_be_is_refused(length: int) -> None:
+    with pytest.raises(MetadataError, match=rf"custom\.image\.length: {length} bytes are not"):
+        parse(format="pack1", image=IMAGE | {"length": length})
+
+
+def test_an_image_beside_a_raw_target_is_the_target_or_refused() -> None:
+    assert parse(image=IMAGE) == PLAIN
+    other = IMAGE | {"length": PLAIN.artifact.length + 1}
+    with pytest.raises(MetadataError, match="although the format is raw"):
+        parse(image=other)
 
 
 @pytest.mark.parametrize("name", ["schema", "componentId", "version", "release", "kind"])
@@ -149,6 +185,8 @@ def test_a_field_of_the_wrong_form_refuses_the_target_by_name(name: str, value: 
         ("bt.pieceLength", {"bt": BT | {"pieceLength": 3 << 13}}),
         ("dependsOn.componentId", {"dependsOn": [{}]}),
         ("image.sha256", {"image": {"length": 5}}),
+        ("image.sha256", {"format": "pack1", "image": {"length": 5, "sha256": "0" * 63}}),
+        ("image.length", {"format": "pack1", "image": {"sha256": "0" * 64}}),
     ],
 )
 def test_a_field_within_a_field_is_named_whole(where: str, changes: dict[str, Any]) -> None:

@@ -1,0 +1,190 @@
+"""What the records of a floor prove about one release, stage by stage.
+
+Only what a device says about itself counts as proof. One that says nothing proves nothing: it
+neither makes a wave succeed nor halts a release for good, but until it speaks it counts against the
+success of its wave.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from p2pupd.core.waves import place, stage_of
+from p2pupd.model.deployment import Phase
+from p2pupd.model.fleet import Seen, StatusRecord, Update
+from p2pupd.model.ids import DeviceId
+from p2pupd.model.release import Release
+from p2pupd.model.rollout import WHOLE
+
+INSTALLS: Final = frozenset({Phase.INSTALLING, Phase.ARMED, Phase.TRIAL, Phase.REVERTING})
+"""The phases in which a device is busy with the release and may not work."""
+
+BLAMELESS: Final = frozenset(
+    {"no-space", "fetch-failed", "source-gone", "neighbour-busy", "protocol", "rollback-wanted"}
+)
+"""Reasons of an end that are not the release's fault."""
+
+_ENDS: Final = frozenset({Phase.CONFIRMED, Phase.REVERTED, Phase.FAILED})
+
+
+class Evidence(Enum):
+    """What one device's record says about a release.
+
+    OUTSIDE: it is not for that device, or it runs a newer one, or failed before the last resume.
+    """
+
+    OUTSIDE = auto()
+    OPEN = auto()
+    INSTALLS = auto()
+    CONFIRMED = auto()
+    FAILED = auto()
+
+
+def evidence(record: StatusRecord, release: Release, resumed: int) -> Evidence:
+    """What the record proves. `resumed` is the sequence of the last resume of the release: what
+    failed before that is over."""
+    runs = record.installed(release.component)
+    if runs is None or set(record.hardware_ids).isdisjoint(release.hardware_ids):
+        return Evidence.OUTSIDE
+    doing = record.deployment
+    if doing is not None and doing.phase in INSTALLS and _about(doing, release):
+        failing = doing.phase is Phase.REVERTING and doing.reason not in BLAMELESS
+        return Evidence.FAILED if failing else Evidence.INSTALLS
+    last = _last_end(record, release)
+    failed = last is not None and last.phase is not Phase.CONFIRMED
+    if last is not None and failed and last.reason not in BLAMELESS:
+        return Evidence.FAILED if last.resumed >= resumed else Evidence.OUTSIDE
+    if runs.release == release.release:
+        return Evidence.CONFIRMED
+    wants = runs.release < release.release or runs.release in release.rollback_from
+    return Evidence.OPEN if wants else Evidence.OUTSIDE
+
+
+def _about(said: object, release: Release) -> bool:
+    which = (getattr(said, "component", None), getattr(said, "release", None))
+    return which == (release.component, release.release)
+
+
+def _last_end(record: StatusRecord, release: Release) -> Update | None:
+    ends = (each for each in record.history if each.phase in _ENDS and _about(each, release))
+    return next(ends, None)
+
+
+@dataclass(slots=True)
+class Stage:
+    """How many devices of a stage there are, and how many of them have come to which end."""
+
+    members: int = 0
+    confirmed: int = 0
+    failed: int = 0
+
+    def change(self, what: Evidence, by: int) -> None:
+        """Count `by` more devices of which this is known."""
+        self.members += by * (what is not Evidence.OUTSIDE)
+        self.confirmed += by * (what is Evidence.CONFIRMED)
+        self.failed += by * (what is Evidence.FAILED)
+
+    def over(self, limit: int, more: int = 0) -> bool:
+        """Whether so many have failed, and `more`, that it is `limit` permille or above."""
+        failed = self.failed + more
+        return failed > 0 and failed * WHOLE >= limit * self.members
+
+    def succeeded(self, limit: int) -> bool:
+        """Whether the limit cannot be reached any more, whatever the others of it come to."""
+        undecided = self.members - self.confirmed
+        return undecided * WHOLE < limit * self.members or not self.members
+
+
+class Tally:
+    """Counts the records of a floor for one release: of each device what was put in last."""
+
+    def __init__(
+        self,
+        release: Release,
+        seen: Iterable[Seen] = (),
+        *,
+        retired: frozenset[DeviceId] = frozenset(),
+        resumed: int = 0,
+    ) -> None:
+        """`retired` devices count in no stage."""
+        self.release = release
+        self.resumed = resumed
+        self._retired = retired
+        self._counted: dict[DeviceId, tuple[int, Evidence]] = {}
+        self.stages = [Stage() for _ in range(len(release.rollout.waves) + 1)]
+        self.known: dict[DeviceId, Seen] = {}
+        self.installing: dict[DeviceId, Seen] = {}
+        self.waiting: dict[DeviceId, Seen] = {}
+        self.halted_by: set[DeviceId] = set()
+        for each in seen:
+            self.put(each)
+
+    def put(self, seen: Seen) -> None:
+        """Count this record, instead of the device's earlier one."""
+        record, device = seen.record, seen.record.device
+        self._count(record)
+        self.known[device] = seen
+        self.installing.pop(device, None)
+        self.waiting.pop(device, None)
+        doing = record.deployment
+        if doing is not None and _about(doing, self.release):
+            if doing.phase in INSTALLS:
+                self.installing[device] = seen
+            elif doing.ticket:
+                self.waiting[device] = seen
+        self.halted_by.discard(device)
+        if any(_about(h, self.release) and h.resumed >= self.resumed for h in record.halts):
+            self.halted_by.add(device)
+
+    def _count(self, record: StatusRecord) -> None:
+        if record.device in self._retired:
+            return
+        what = evidence(record, self.release, self.resumed)
+        stage = stage_of(self.release, record.device, record.groups)
+        before = self._counted.get(record.device)
+        if before == (stage, what):
+            return
+        if before is not None:
+            self.stages[before[0]].change(before[1], -1)
+        self._counted[record.device] = (stage, what)
+        self.stages[stage].change(what, 1)
+
+    def heard(self, now: float) -> tuple[int, int]:
+        """How many devices of the floor are not silent, and how many are known."""
+        present = [each for device, each in self.known.items() if device not in self._retired]
+        return sum(not each.silent(now) for each in present), len(present)
+
+    def lost(self, stage: int, now: float) -> list[DeviceId]:
+        """The devices of that stage that fell silent while they installed."""
+        return [
+            device
+            for device, seen in self.installing.items()
+            if self._counted.get(device) == (stage, Evidence.INSTALLS) and seen.silent(now)
+        ]
+
+    def ahead(self, device: DeviceId, ticket: int, now: float) -> list[DeviceId]:
+        """Who installs, or has the right to do so before `device` with that ticket.
+
+        Whoever installs and falls silent keeps its place; whoever only waits loses it.
+        """
+        mine = self._turn(device, ticket)
+        before = [
+            each
+            for each, seen in self.waiting.items()
+            if each != device and not seen.silent(now) and self._turn(each, _ticket(seen)) < mine
+        ]
+        return [each for each in self.installing if each != device] + before
+
+    def next_ticket(self) -> int:
+        """Higher than all that are out."""
+        out = [*self.waiting.values(), *self.installing.values()]
+        return 1 + max(map(_ticket, out), default=0)
+
+    def _turn(self, device: DeviceId, ticket: int) -> tuple[int, int, str]:
+        release = self.release
+        return ticket, place(device, release.component, release.release), device
+
+
+def _ticket(seen: Seen) -> int:
+    return seen.record.deployment.ticket if seen.record.deployment else 0

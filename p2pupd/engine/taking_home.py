@@ -1,0 +1,84 @@
+"""While a stick is in, what the floor says is written to it: so the office learns of it."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from p2pupd.errors import ProtocolError, UpdateError
+from p2pupd.feeds.interface import Offer
+from p2pupd.model.fleet import View
+from p2pupd.wire.results import Results, encode
+from p2pupd.wire.sync import OLDEST, Item
+
+log = logging.getLogger(__name__)
+
+KINDS: Final = ("usb", "directory")
+AGAIN: Final = 5.0
+"""Seconds between two writes; a stick wears too."""
+
+Write = Callable[[Path, bytes], None]
+"""Puts results onto the stick at a path; blocks. Raises UpdateError."""
+
+
+class TakingHome:
+    """One file on each stick, written when it comes and after news."""
+
+    def __init__(
+        self, write: Write, view: Callable[[], View], now: Callable[[], float], wanted: bool
+    ) -> None:
+        """`wanted`: whether anything is written at all."""
+        self._write = write
+        self._view = view
+        self._now = now
+        self._wanted = wanted
+        self._sticks: dict[str, Path] = {}
+        self._refused: set[str] = set()
+        self._news = asyncio.Event()
+
+    def offered(self, offer: Offer) -> None:
+        """A source has a repository; only a stick is written to."""
+        kind, _, path = offer.source.partition(":")
+        if self._wanted and kind in KINDS and offer.source not in self._sticks:
+            self._sticks[offer.source] = Path(path)
+            self._news.set()
+
+    def gone(self, source: str) -> None:
+        """It was pulled."""
+        self._sticks.pop(source, None)
+        self._refused.discard(source)
+
+    def news(self) -> None:
+        """The floor says something new."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            for source, path in list(self._sticks.items()):
+                if source not in self._refused:
+                    await self._take(source, path)
+            await asyncio.sleep(AGAIN if self._sticks else 0)
+
+    async def _take(self, source: str, path: Path) -> None:
+        """A stick that cannot be written is left alone until it is put in again."""
+        try:
+            await asyncio.to_thread(self._write, path, encode(self._results()))
+        except ProtocolError as error:
+            log.warning("results.too-many source=%s error=%s", source, error)
+        except UpdateError as error:
+            self._refused.add(source)
+            log.info(
+                "results.not-written source=%s reason=%s error=%s", source, error.reason, error
+            )
+        else:
+            log.info("results.written source=%s devices=%d", source, len(self._view().entries))
+
+    def _results(self) -> Results:
+        now = self._now()
+        entries = self._view().entries.values()
+        items = (Item(each.raw, min(OLDEST, max(0, int(now - each.heard)))) for each in entries)
+        return Results(max(0, int(now)), tuple(items))

@@ -1,0 +1,271 @@
+"""Asks whose turn it is, with everything that core/turn.py wants to know; remembers the course."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from p2pupd.core.course import Course, observe, worth_remembering
+from p2pupd.core.orders import SiteOrders
+from p2pupd.core.tally import Tally
+from p2pupd.core.turn import (
+    Gate,
+    Here,
+    Question,
+    Ticket,
+    closed_gates,
+    deferrable,
+    floor_gates,
+    wants_ticket,
+)
+from p2pupd.engine.courses import Consents, CourseFile, Key
+from p2pupd.engine.interlocks import closed_interlocks
+from p2pupd.engine.parts import Parts
+from p2pupd.engine.site_settings import SiteSettings
+from p2pupd.engine.transfers import Note
+from p2pupd.errors import UpdateError, UsageError
+from p2pupd.host.clock import local_time
+from p2pupd.model.deployment import Deployment
+from p2pupd.model.fleet import Halt, StatusRecord
+from p2pupd.model.ids import ComponentId, DeploymentId
+from p2pupd.model.release import Release
+
+LONGEST_WAIT: Final = 3600.0
+"""Seconds after which closed gates are looked at again at the latest: a clock may have been set."""
+MOST_HALTS: Final = 16
+INTERLOCK_POLL: Final = 5.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Reservation:
+    """`since` by the loop's clock."""
+
+    key: Key
+    number: int
+    since: float
+
+
+class Turns:
+    """The engine's loop and its handlers ask; nobody else changes anything here."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        *,
+        consent: bool,
+        copying: Callable[[], bool],
+        look_again: Callable[[], None],
+        note: Note,
+    ) -> None:
+        """`consent`: installing needs the operator's. `look_again` has the question asked anew."""
+        self._parts = parts
+        self._site: SiteSettings = parts.site.settings
+        self._rules = parts.site.settings.rules(consent=consent)
+        self._file: CourseFile | None = parts.site.courses
+        self._copying = copying
+        self._look_again = look_again
+        self._note = note
+        self._loop = asyncio.get_running_loop()
+        self._started = self._loop.time()
+        self._courses: dict[Key, Course] = {}
+        self._consents = Consents()
+        self._reserved: _Reservation | None = None
+        self._taken: DeploymentId | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._saving = asyncio.Lock()
+
+    async def load(self) -> None:
+        """Take up what was remembered."""
+        if self._file is not None:
+            self._courses, self._consents = await asyncio.to_thread(self._file.load)
+
+    async def ask(self, record: Deployment, release: Release) -> tuple[Gate, ...]:
+        """The closed gates; without any the turn is taken. Raises HostError or SpaceError."""
+        if self._taken == record.id:
+            return ()
+        locked = await self.locked()
+        asked = self.question(release, locked)
+        await self._remember(asked.course)
+        if not wants_ticket(asked):
+            self._give_up()
+        elif self._ticket(release) is None:
+            number = asked.tally.next_ticket()
+            self._reserved = _Reservation(_key(release), number, self._loop.time())
+            self._parts.changed()
+            asked = self.question(release, locked)
+        gates = tuple(closed_gates(asked))
+        if gates:
+            self._wake_up(gates)
+            return gates
+        self._taken = record.id
+        return ()
+
+    async def began(self, release: Release) -> None:
+        """It is being installed now, after the resumes that are known. Told only then: until the
+        record says that it installs, its history is that of attempts before them."""
+        course = self.question(release).course
+        await self._remember(replace(course, resumed=self._orders.resumed(*_key(release))))
+
+    async def gates(self, release: Release) -> tuple[Gate, ...]:
+        """All closed gates of now; changes nothing."""
+        return tuple(closed_gates(self.question(release, await self.locked())))
+
+    async def locked(self) -> tuple[Gate, ...]:
+        """The interlocks that are closed now."""
+        return await closed_interlocks(self._site)
+
+    def gates_of(self, record: StatusRecord, release: Release) -> tuple[Gate, ...]:
+        """What follows for another device from policy, orders and records."""
+        asked = self.question(release)
+        return tuple(floor_gates(replace(asked, device=record.device, groups=record.groups)))
+
+    def question(self, release: Release, locked: tuple[Gate, ...] = ()) -> Question:
+        """What core/turn.py is asked about `release` on this device, now."""
+        now, tally = self._parts.clock().now, self.tally(release)
+        course = self._courses.get(_key(release)) or Course(*_key(release))
+        return Question(
+            release=release,
+            device=self._parts.device,
+            groups=self._parts.site.groups,
+            now=now,
+            local=local_time(now),
+            tally=tally,
+            course=observe(course, tally, now),
+            orders=self._orders,
+            rules=self._rules,
+            here=Here(
+                approved=release.release in self._consents.approved,
+                ahead=release.release in self._consents.ahead,
+                copying=self._copying(),
+                interlocks=locked,
+                listening=self._loop.time() - self._started,
+                ticket=self._ticket(release),
+            ),
+        )
+
+    def tally(self, release: Release) -> Tally:
+        """What the floor proves about it."""
+        orders = self._orders
+        return Tally(
+            release,
+            self._parts.view().entries.values(),
+            retired=orders.retired(),
+            resumed=orders.resumed(*_key(release)),
+        )
+
+    async def watch(self, releases: Iterable[Release]) -> None:
+        """See whether the floor halts one of them, also where this device is done with it."""
+        install = self._parts.install
+        for release in releases:
+            if install and release.component == install.component and worth_remembering(release):
+                await self._remember(self.question(release).course)
+
+    async def interlocked(self) -> None:
+        """Return when production does not run."""
+        told = False
+        while locked := await self.locked():
+            if not told:
+                self._note("restart.waits", detail=locked[0].detail)
+            told = True
+            await asyncio.sleep(INTERLOCK_POLL)
+
+    async def approve(self, release: int, *, ahead: bool) -> None:
+        """The operator's consent. Raises HostError or SpaceError."""
+        before = self._consents
+        self._consents = Consents(
+            before.approved | {release}, before.ahead | {release} if ahead else before.ahead
+        )
+        await self._save()
+
+    async def defer(self, release: Release, seconds: float | None) -> float:
+        """Put it off; until when (Unix seconds). Raises UsageError, HostError or SpaceError."""
+        asked = self.question(release)
+        why_not = deferrable(asked)
+        if why_not is not None:
+            raise UsageError(f"{release.label} cannot be deferred: {why_not}")
+        wanted = self._site.deferral if seconds is None else seconds
+        if not 0 < wanted <= self._site.deferral:
+            raise UsageError(
+                f"it can be deferred by {self._site.deferral:g} s at most (site.deferral)"
+            )
+        course = asked.course
+        until = asked.now + wanted
+        await self._remember(replace(course, deferrals=course.deferrals + 1, deferred=until))
+        return until
+
+    # -- what the own record tells ---------------------------------------------------------------
+
+    def ticket(self, component: ComponentId, release: int) -> int:
+        """The reservation of a place among those that install at once; 0 without one."""
+        reserved = self._reserved
+        return reserved.number if reserved and reserved.key == (component, release) else 0
+
+    def resumed(self, component: ComponentId, release: int) -> int:
+        """The sequence of the last resume when this device began to install it."""
+        course = self._courses.get((component, release))
+        return course.resumed if course else 0
+
+    def halts(self) -> tuple[Halt, ...]:
+        """The releases that are halted."""
+        halted = [each for each in self._courses.values() if each.halted is not None]
+        in_force = [
+            Halt(ComponentId(each.component), each.release, each.halted or 0)
+            for each in halted
+            if each.is_halted(self._orders.resumed(each.component, each.release))
+        ]
+        return tuple(sorted(in_force, key=lambda each: -each.release)[:MOST_HALTS])
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    @property
+    def _orders(self) -> SiteOrders:
+        return self._parts.site.orders()
+
+    def _ticket(self, release: Release) -> Ticket | None:
+        reserved = self._reserved
+        if reserved is None or reserved.key != _key(release):
+            return None
+        return Ticket(reserved.number, self._loop.time() - reserved.since)
+
+    def _give_up(self) -> None:
+        if self._reserved is not None:
+            self._reserved = None
+            self._parts.changed()
+
+    async def _remember(self, course: Course) -> None:
+        key = (course.component, course.release)
+        before = self._courses.get(key) or Course(*key)
+        if course == before:
+            return
+        self._courses[key] = course
+        resumed = self._orders.resumed(*key)
+        if course.is_halted(resumed) and not before.is_halted(resumed):
+            self._note("rollout.halted", component=course.component, release=str(course.release))
+            self._parts.changed()
+        await self._save()
+
+    async def _save(self) -> None:
+        """A disk that is full costs memory of the course after a restart, and no more."""
+        if self._file is None:
+            return
+        async with self._saving:
+            try:
+                await asyncio.to_thread(self._file.save, dict(self._courses), self._consents)
+            except UpdateError as error:
+                log.warning("rollouts.not-kept reason=%s error=%s", error.reason, error)
+
+    def _wake_up(self, gates: tuple[Gate, ...]) -> None:
+        """Ask anew when the first of them may open by itself."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        times = [gate.until for gate in gates if gate.until is not None]
+        if times:
+            wait = min(max(0.0, min(times) - self._parts.clock().now), LONGEST_WAIT)
+            self._alarm = self._loop.call_later(wait, self._look_again)
+
+
+def _key(release: Release) -> Key:
+    return release.component, release.release

@@ -1,0 +1,1 @@
+"""The site's own authority: an operator's key, and orders signed with it."""

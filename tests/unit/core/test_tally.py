@@ -1,0 +1,177 @@
+"""What the records of a floor prove about a release."""
+
+from dataclasses import replace
+
+import pytest
+
+from p2pupd.core.tally import Evidence, Stage, Tally, evidence
+from p2pupd.model.deployment import Phase
+from p2pupd.model.fleet import Halt, StatusRecord
+from p2pupd.model.ids import DeviceId
+from p2pupd.model.release import Release
+from tests.builders import COMPONENT, a_release
+from tests.floors import (
+    NOW,
+    QUARTERS,
+    device_of,
+    doing,
+    ended,
+    record,
+    reverted,
+    seen,
+    working,
+)
+
+RELEASE = a_release(rollout=QUARTERS)
+ME = device_of(RELEASE, 1)
+LATER = NOW + 1000
+
+
+def of(said: StatusRecord, resumed: int = 0, release: Release = RELEASE) -> Evidence:
+    return evidence(said, release, resumed)
+
+
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [
+        (record(ME), Evidence.OPEN),
+        (record(ME, runs=8), Evidence.OUTSIDE),
+        (record(ME, components=()), Evidence.OUTSIDE),
+        (record(ME, hardware_ids=("other",)), Evidence.OUTSIDE),
+        (record(ME, runs=7), Evidence.CONFIRMED),
+        (working(ME, RELEASE), Evidence.CONFIRMED),
+        (doing(ME, RELEASE, Phase.FETCHING), Evidence.OPEN),
+        (doing(ME, RELEASE, Phase.TRIAL), Evidence.INSTALLS),
+        (replace(doing(ME, RELEASE, Phase.TRIAL), components=()), Evidence.OUTSIDE),
+        (doing(ME, a_release(8), Phase.TRIAL), Evidence.OPEN),
+        (doing(ME, RELEASE, Phase.REVERTING, reason="unhealthy"), Evidence.FAILED),
+        (doing(ME, RELEASE, Phase.REVERTING, reason="rollback-wanted"), Evidence.INSTALLS),
+        (reverted(ME, RELEASE), Evidence.FAILED),
+        (reverted(ME, RELEASE, reason="rollback-wanted"), Evidence.OPEN),
+        (record(ME, history=(ended(RELEASE, Phase.FAILED),)), Evidence.FAILED),
+        (record(ME, history=(ended(RELEASE, Phase.FAILED, reason="no-space"),)), Evidence.OPEN),
+        (record(ME, history=(ended(RELEASE, Phase.SUPERSEDED),)), Evidence.OPEN),
+        (record(ME, history=(ended(a_release(5), Phase.REVERTED),)), Evidence.OPEN),
+    ],
+)
+def test_a_device_proves_only_what_it_says_itself(said: StatusRecord, what: Evidence) -> None:
+    assert of(said) is what
+
+
+def test_while_it_is_on_trial_nothing_is_proved() -> None:
+    trial = replace(doing(ME, RELEASE, Phase.TRIAL), components=record(ME, runs=7).components)
+    assert of(trial) is Evidence.INSTALLS
+
+
+def test_the_last_end_counts() -> None:
+    ends = (ended(RELEASE, Phase.CONFIRMED), ended(RELEASE, Phase.REVERTED))
+    assert of(record(ME, runs=7, history=ends)) is Evidence.CONFIRMED
+    assert of(record(ME, history=ends[::-1])) is Evidence.FAILED
+
+
+def test_what_failed_before_the_last_resume_is_over() -> None:
+    assert of(reverted(ME, RELEASE, resumed=4), resumed=5) is Evidence.OUTSIDE
+    assert of(reverted(ME, RELEASE, resumed=5), resumed=5) is Evidence.FAILED
+
+
+def test_a_way_back_is_for_those_that_it_names() -> None:
+    back = a_release(5, rollback_from=(6,))
+    assert of(record(ME), release=back) is Evidence.OPEN
+    assert of(record(ME, runs=7), release=back) is Evidence.OUTSIDE
+
+
+def test_a_stage_succeeds_when_its_limit_is_out_of_reach() -> None:
+    assert not Stage(members=10, confirmed=8).succeeded(200)
+    assert Stage(members=10, confirmed=9, failed=1).succeeded(200)
+    assert Stage(members=10, confirmed=1).succeeded(1000)
+    assert not Stage(members=10).succeeded(1000)
+    assert Stage().succeeded(1)
+
+
+def test_a_limit_is_reached_at_its_very_share() -> None:
+    assert not Stage(members=10, failed=1).over(200)
+    assert Stage(members=10, failed=2).over(200)
+    assert Stage(members=10, failed=1).over(200, more=1)
+    assert not Stage().over(1)
+
+
+def test_each_device_counts_once_however_often_it_speaks() -> None:
+    tally = Tally(RELEASE)
+    for said in (
+        record(ME),
+        doing(ME, RELEASE, Phase.FETCHING),
+        doing(ME, RELEASE, Phase.TRIAL),
+        reverted(ME, RELEASE),
+    ):
+        tally.put(seen(said))
+    assert tally.stages[1] == Stage(members=1, failed=1)
+    tally.put(seen(working(ME, RELEASE)))
+    assert tally.stages[1] == Stage(members=1, confirmed=1)
+    tally.put(seen(record(ME, runs=8)))
+    assert tally.stages[1] == Stage()
+    assert not tally.installing
+
+
+def test_a_retired_device_counts_nowhere_but_keeps_its_place_while_it_installs() -> None:
+    said = doing(ME, RELEASE, Phase.TRIAL)
+    tally = Tally(RELEASE, [seen(said)], retired=frozenset({ME}))
+    assert tally.stages[1] == Stage()
+    assert tally.heard(NOW) == (0, 0)
+    assert tally.ahead(DeviceId("other"), 1, NOW) == [ME]
+
+
+def test_whoever_has_not_spoken_for_long_is_not_heard() -> None:
+    others = [device_of(RELEASE, 2, each) for each in range(2)]
+    tally = Tally(RELEASE, [seen(record(ME), LATER), *(seen(record(each)) for each in others)])
+    assert tally.heard(NOW) == (3, 3)
+    assert tally.heard(LATER) == (1, 3)
+
+
+def test_whoever_falls_silent_while_it_installs_is_lost() -> None:
+    failing = device_of(RELEASE, 1, 1)
+    busy = seen(doing(ME, RELEASE, Phase.ARMED))
+    reverting = seen(doing(failing, RELEASE, Phase.REVERTING, reason="unhealthy"))
+    tally = Tally(RELEASE, [busy, reverting])
+    assert tally.lost(1, NOW) == []
+    assert tally.lost(1, LATER) == [ME]
+    assert tally.lost(2, LATER) == []
+
+
+def test_a_halt_counts_unless_it_is_older_than_the_last_resume() -> None:
+    halts = (Halt(COMPONENT, 7, resumed=4), Halt(COMPONENT, 6, resumed=9))
+    said = seen(record(ME, halts=halts))
+    assert Tally(RELEASE, [said], resumed=4).halted_by == {ME}
+    assert Tally(RELEASE, [said], resumed=5).halted_by == set()
+    lifted = Tally(RELEASE, [said])
+    lifted.put(seen(record(ME)))
+    assert lifted.halted_by == set()
+
+
+def test_tickets_are_served_in_their_order() -> None:
+    ours, theirs = (device_of(RELEASE, 1, each) for each in range(2))
+    tally = Tally(RELEASE, [seen(doing(theirs, RELEASE, Phase.WAITING, ticket=3))])
+    assert tally.next_ticket() == 4
+    assert tally.ahead(ours, 4, NOW) == [theirs]
+    assert tally.ahead(ours, 2, NOW) == []
+    assert tally.ahead(theirs, 3, NOW) == []
+
+
+def test_the_same_ticket_twice_is_served_in_one_order_everywhere() -> None:
+    ours, theirs = (device_of(RELEASE, 1, each) for each in range(2))
+    both = [seen(doing(each, RELEASE, Phase.WAITING, ticket=1)) for each in (ours, theirs)]
+    tally = Tally(RELEASE, both)
+    assert sorted([*tally.ahead(ours, 1, NOW), *tally.ahead(theirs, 1, NOW)]) in ([ours], [theirs])
+
+
+def test_whoever_waits_in_silence_loses_its_place_but_not_who_installs() -> None:
+    waits, installs = (device_of(RELEASE, 1, each) for each in range(2))
+    tally = Tally(
+        RELEASE,
+        [
+            seen(doing(waits, RELEASE, Phase.WAITING, ticket=1)),
+            seen(doing(installs, RELEASE, Phase.INSTALLING, ticket=2)),
+        ],
+    )
+    assert tally.next_ticket() == 3
+    assert tally.ahead(DeviceId("me"), 3, NOW) == [installs, waits]
+    assert tally.ahead(DeviceId("me"), 3, LATER) == [installs]

@@ -1,0 +1,100 @@
+"""The shelf of orders: forged ones count nowhere, replayed ones do no harm, all are kept."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nacl.signing import SigningKey
+
+from p2pupd.core.digest_tree import Index
+from p2pupd.core.floor import Taken
+from p2pupd.engine.orders import OrderShelf
+from p2pupd.errors import NothingToDo, RecordError
+from p2pupd.journal.settings import JournalSettings
+from p2pupd.journal.sqlite import SqliteJournal
+from p2pupd.model.ids import ComponentId, Realm
+from p2pupd.model.orders import Order, OrderKind
+from p2pupd.trust.envelope import unseal
+from p2pupd.trust.keys import NaClSigner
+from p2pupd.trust.orders import MAX_BYTES, sign
+from tests.support import eventually, running
+
+ANNE = SigningKey(b"a" * 32)
+OPERATOR = ANNE.verify_key.encode().hex()
+REALM = Realm("0" * 16)
+
+
+def signed(kind: OrderKind, sequence: int) -> bytes:
+    order = Order(kind, REALM, "", OPERATOR, 1, sequence, ComponentId("os"), 7)
+    return sign(order, NaClSigner(ANNE))
+
+
+class Rig:
+    """A shelf on a journal, and what it told."""
+
+    def __init__(self, journal: SqliteJournal) -> None:
+        self.journal = journal
+        self.told: list[str] = []
+        self.shelf = self.fresh()
+
+    def fresh(self, operator: str = OPERATOR) -> OrderShelf:
+        shelf = OrderShelf(
+            Index(),
+            self.journal,
+            realm=REALM,
+            site="",
+            operators=[operator],
+            note=self._note,
+            changed=lambda: None,
+        )
+        shelf.load()
+        return shelf
+
+    def _note(self, event: str, **fields: Any) -> None:
+        self.told.append(f"{event} {fields['order']}")
+
+    def take(self, raw: bytes) -> Taken:
+        return self.shelf.take(unseal(raw, MAX_BYTES), raw, 9.0)[0]
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    journal = SqliteJournal(tmp_path / "journal.sqlite", JournalSettings())
+    yield Rig(journal)
+    journal.close()
+
+
+async def test_an_order_is_obeyed_told_and_kept_over_a_restart(rig: Rig) -> None:
+    raw = signed(OrderKind.HOLD, 5)
+    async with running(rig.shelf.run()):
+        assert rig.take(raw) is Taken.NEWS
+        await eventually(lambda: len(rig.journal.orders()) == 1)
+    assert rig.told == ["order.taken hold os release 7"]
+    again = rig.fresh()
+    assert again.orders.held("os", 7) is not None
+    assert [each["label"] for each in again.listing()] == ["hold os release 7"]
+    assert rig.fresh(operator="b" * 64).listing() == []
+
+
+async def test_a_replayed_order_changes_nothing(rig: Rig) -> None:
+    hold, later = signed(OrderKind.HOLD, 5), signed(OrderKind.HOLD, 6)
+    assert [rig.take(each) for each in (later, later, hold)] == [
+        Taken.NEWS,
+        Taken.KNOWN,
+        Taken.OLD,
+    ]
+    assert len(rig.told) == 1
+
+
+async def test_an_order_that_is_handed_over_spreads_once(rig: Rig) -> None:
+    names: list[bytes] = []
+    said = rig.shelf.hand_over(signed(OrderKind.HOLD, 6), 9.0, names.append)
+    assert said == "hold os release 7: obeyed here, and passed on to the floor"
+    assert rig.shelf.find(names[0]) == (signed(OrderKind.HOLD, 6), 9.0)
+    assert rig.shelf.find(b"nobody's") is None
+    with pytest.raises(NothingToDo):
+        rig.shelf.hand_over(signed(OrderKind.HOLD, 6), 9.0, names.append)
+    with pytest.raises(RecordError, match="a later order"):
+        rig.shelf.hand_over(signed(OrderKind.HOLD, 5), 9.0, names.append)
+    assert rig.shelf.seed_cap() is None

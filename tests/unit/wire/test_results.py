@@ -1,0 +1,36 @@
+import pytest
+
+from p2pupd.errors import ProtocolError
+from p2pupd.wire import codec
+from p2pupd.wire.results import MAX_BYTES, PAGE, Results, decode, encode
+from p2pupd.wire.sync import Item
+
+
+@pytest.mark.parametrize("count", [0, 1, PAGE * 3 + 1])
+def test_results_come_home_as_they_were_written(count: int) -> None:
+    results = Results(7, tuple(Item(b"%d" % number, number) for number in range(count)))
+    assert decode(encode(results)) == results
+
+
+def test_more_than_fits_is_not_written() -> None:
+    with pytest.raises(ProtocolError):
+        encode(Results(7, (Item(b"\0" * MAX_BYTES, 0),)))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [],
+        {"v": 2},
+        {"v": 1, "at": -1, "i": []},
+        {"v": 1, "at": True, "i": []},
+        {"v": 1, "at": 1, "i": None},
+        {"v": 1, "at": 1, "i": [1]},
+        {"v": 1, "at": 1, "i": [[1]]},
+        {"v": 1, "at": 1, "i": [[[b"raw", True]]]},
+        {"v": 1, "at": 1, "i": [[["raw", 1]]]},
+    ],
+)
+def test_what_is_malformed_is_refused(value: object) -> None:
+    with pytest.raises(ProtocolError):
+        decode(codec.pack(value))
