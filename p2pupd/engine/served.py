@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from p2pupd.core.piece_layer import PieceLayer
 from p2pupd.engine.tasks import Tasks
 from p2pupd.errors import UpdateError
 from p2pupd.host.layer_files import kept_layer
@@ -16,7 +17,7 @@ from p2pupd.model.device import Role
 from p2pupd.model.ids import Sha256
 from p2pupd.model.release import Artifact
 from p2pupd.store.interface import Store, StoredObject
-from p2pupd.swarm.arrivals import Arrivals
+from p2pupd.swarm.arrivals import LONGEST_PART, Arrivals
 from p2pupd.swarm.interface import Holdings
 
 LAYER_COUNTS: Final = 2.0
@@ -66,15 +67,21 @@ class Served:
         found = await asyncio.to_thread(self._store.find, sha256)
         if found is None or found.verified:
             return found.path if found else None
-        return found.path if part and await self._has(found.artifact, *part) else None
+        return found.path if part and await self._has(found, *part) else None
 
-    async def _has(self, artifact: Artifact, start: int, count: int) -> bool:
-        """Whether the pieces of that part are here: then they are proved, and in the file."""
-        if not 0 < start + count <= artifact.length:
+    async def _has(self, found: StoredObject, start: int, count: int) -> bool:
+        """Whether the pieces of that part are here, and on the disk: they may be here before."""
+        artifact = found.artifact
+        if not 0 < start + count <= artifact.length or count > LONGEST_PART:
             return False
         size = artifact.piece_length
+        pieces = range(start // size, -(-(start + count) // size))
         held = await self._holdings(artifact)
-        return all(held.here[start // size : -(-(start + count) // size)])
+        if not all(held.here[piece] for piece in pieces):
+            return False
+        raw = await self.layer(artifact.sha256)
+        layer = PieceLayer(artifact, raw) if raw else None
+        return layer is not None and await asyncio.to_thread(_right, found.path, layer, pieces)
 
     def sent(self, sha256: Sha256, amount: int) -> None:
         """So many more bytes of it went to a neighbour."""
@@ -127,3 +134,13 @@ class Served:
             return self._store.layer(found.artifact.sha256)
         kept = kept_layer(found.artifact, found.path.parent)
         return None if kept is None else kept.hashes
+
+
+def _right(path: Path, layer: PieceLayer, pieces: range) -> bool:
+    size = layer.artifact.piece_length
+    try:
+        with path.open("rb") as file:
+            file.seek(pieces.start * size)
+            return all(layer.matches(piece, file.read(size)) for piece in pieces)
+    except OSError:
+        return False

@@ -176,10 +176,13 @@ async def test_proved_parts_and_the_layer_of_what_is_fetched_are_served(tmp_path
         assert await shelf.layer(artifact.sha256) == layer.hashes
         assert await leech.layer(artifact.sha256) is None
         size = artifact.piece_length
+        path = directory / artifact.pieces_root
         assert await shelf.artifact(artifact.sha256) is None
-        assert await shelf.artifact(artifact.sha256, (0, 2 * size)) == (
-            directory / artifact.pieces_root
-        )
+        assert await shelf.artifact(artifact.sha256, (0, 2 * size)) is None
+        path.write_bytes(content[:size])
+        assert await shelf.artifact(artifact.sha256, (0, 2 * size)) is None
+        path.write_bytes(content)
+        assert await shelf.artifact(artifact.sha256, (0, 2 * size)) == path
         for part in [(0, 2 * size + 1), (2 * size, 1), (SIZE, 1), (0, 0)]:
             assert await shelf.artifact(artifact.sha256, part) is None
         assert await leech.artifact(artifact.sha256, (0, size)) is None
