@@ -13,6 +13,8 @@ RECENT: Final = 4
 """Pieces that may not have arrived when a connection breaks: they are handed out once more."""
 WORTH_IT: Final = 4 * 1024 * 1024
 """Bytes: a smaller artifact is there before it matters who sends what."""
+LATE: Final = 16
+"""Pieces that others have which a device is handed before it is to say anew what it wants."""
 FEWEST_MAKERS: Final = 2
 """Devices between which it matters who asks the seed for what the other makes."""
 
@@ -73,20 +75,29 @@ class Handout:
         for _ in range(len(self._again)):
             piece = self._again.popleft()
             if turn.wants(piece):
+                turn.left = 0
                 return piece
             self._again.append(piece)
         while turn.at < len(self._order):
             piece = self._order[turn.at]
             turn.at += 1
             if not self._given[piece] and not self._is_spared(piece) and turn.wants(piece):
+                turn.left = 0
                 self._given[piece] = True
                 return piece
-        while self.complete and turn.late < len(self._order):
+        return self._take_late(turn) if self.complete else None
+
+    def _take_late(self, turn: "Turn") -> int | None:
+        while turn.late < len(self._order):
             piece = self._order[turn.late]
-            turn.late += 1
             if not self._given[piece] and turn.wants(piece):
+                if turn.left == 0:
+                    turn.is_old = True
+                    return None
+                turn.left -= 1
                 self._given[piece] = True
                 return piece
+            turn.late += 1
         return None
 
     def _take_back(self, pieces: Sequence[int]) -> None:
@@ -94,10 +105,15 @@ class Handout:
 
 
 class Turn:
-    """`at` is how far it went through what is here, `late` through what others have."""
+    """`at` is how far it went through what is here, `late` through what others have, of which it
+    may be handed so many pieces as are `left`. When it `is_old`, the device may have got meanwhile
+    what it was said to want, and nothing else is there for it: it is to be asked.
+    """
 
     def __init__(self, handout: Handout, unwanted: bytes) -> None:
         self.at = self.late = 0
+        self.left = LATE
+        self.is_old = False
         self._handout = handout
         self._unwanted = unwanted
         self._recent: deque[int] = deque(maxlen=RECENT)

@@ -85,6 +85,8 @@ class Handing:
                 if piece is not None:
                     yield encode_number(piece) + await reader.piece(piece)
                     said = loop.time()
+                elif turn.is_old:
+                    break
                 elif handout.complete:
                     yield encode_number(Word.OVER)
                     return

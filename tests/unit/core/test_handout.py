@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pupd.core.handout import FEWEST_MAKERS, RECENT, WORTH_IT, Handout, Turn, bits, pays
+from p2pupd.core.handout import FEWEST_MAKERS, LATE, RECENT, WORTH_IT, Handout, Turn, bits, pays
 
 
 def taken(turn: Turn, most: int = 1000) -> list[int]:
@@ -75,7 +75,8 @@ def test_what_a_broken_connection_may_have_lost_goes_to_somebody_who_wants_it() 
     gone.broken()
     assert taken(handout.turn(bits([True] * 10))) == []
     has_some = bits([False] * 4 + [True] + [False] * 5)
-    assert taken(handout.turn(has_some)) == [2, 3, 5, 6, 7, 8, 9]
+    assert taken(handout.turn(has_some)) == [2, 3, 5]
+    assert taken(handout.turn(has_some)) == [6, 7, 8, 9]
     assert taken(handout.turn(b"")) == [4]
     assert RECENT == 4
 
@@ -92,4 +93,18 @@ def test_what_another_device_has_is_handed_out_last() -> None:
     newcomer = handout.turn(b"")
     assert newcomer.next() == 0
     handout.turn(bits([False, True, True, True, False, False]))
-    assert taken(newcomer) == [4, 5, 1, 2, 3]
+    assert taken(newcomer) == [4, 5]
+    assert newcomer.is_old
+    again = handout.turn(bits([True, False, True, False, True, True]))
+    assert taken(again) == [1, 3]
+    assert not again.is_old
+
+
+def test_of_what_others_have_little_is_handed_out_before_it_is_asked_for_anew() -> None:
+    pieces = 2 * LATE + 3
+    handout = everything(pieces)
+    handout.turn(bits([True] * pieces))
+    for count in (LATE, LATE, 3):
+        turn = handout.turn(b"")
+        assert len(taken(turn)) == count
+        assert turn.is_old is (count == LATE)
