@@ -6,7 +6,7 @@ the next piece that nobody got yet, as fast as it takes them.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 RECENT: Final = 4
@@ -41,6 +41,8 @@ class Handout:
         self._order: list[int] = []
         self._again: deque[int] = deque()
         self._spared = bytearray(-(-pieces // 8))
+        self.guessed: Collection[int] = ()
+        """Pieces that some devices probably make, until those have said so."""
 
     @property
     def complete(self) -> bool:
@@ -69,7 +71,7 @@ class Handout:
 
     def _is_spared(self, piece: int) -> bool:
         byte, bit = divmod(piece, 8)
-        return bool(self._spared[byte] & 0x80 >> bit)
+        return piece in self.guessed or bool(self._spared[byte] & 0x80 >> bit)
 
     def _take(self, turn: "Turn") -> int | None:
         for _ in range(len(self._again)):

@@ -9,6 +9,7 @@ from typing import Final
 
 from p2pupd.core.handout import Handout, Turn
 from p2pupd.core.piece_layer import length_of_piece
+from p2pupd.engine.sparing import made_of
 from p2pupd.errors import HostError, UpdateError
 from p2pupd.model.device import Role
 from p2pupd.model.ids import DeviceId, Sha256
@@ -23,6 +24,10 @@ LOOK_EVERY: Final = 0.03
 """Seconds between two looks at what has arrived."""
 SAY_EVERY: Final = 1.0
 """Seconds after which one that waits is told that nothing is there yet."""
+GUESSED_FOR: Final = 5.0
+"""Seconds after which every device that makes pieces has said which."""
+MOST_PACKS: Final = 4
+"""Older ones by which it is guessed: those used last."""
 REMEMBERED: Final = 16
 """Artifacts; what was longest not asked for goes first."""
 WINDOW: Final = 512 * 1024
@@ -44,6 +49,8 @@ class Handing:
         self._swarm = swarm
         self._handouts: OrderedDict[Sha256, Handout] = OrderedDict()
         self._looked: dict[Sha256, float] = {}
+        self._guessing: dict[Sha256, float] = {}
+        self._one_guess = asyncio.Lock()
         self._windows: dict[Sha256, _Windows] = {}
 
     async def parts(self, sha256: Sha256, unwanted: bytes) -> AsyncGenerator[bytes] | None:
@@ -59,6 +66,7 @@ class Handing:
         handout = self._handout(found.artifact)
         if found.verified and not handout.complete:
             handout.arrived((True,) * found.artifact.pieces)
+        await self._guess(found, handout)
         return self._send(found, handout, handout.turn(unwanted))
 
     def _handout(self, artifact: Artifact) -> Handout:
@@ -70,6 +78,7 @@ class Handing:
         if len(self._handouts) > REMEMBERED:
             forgotten, _ = self._handouts.popitem(last=False)
             self._looked.pop(forgotten, None)
+            self._guessing.pop(forgotten, None)
             self._windows.pop(forgotten, None)
         return known
 
@@ -91,7 +100,7 @@ class Handing:
                     yield encode_number(Word.OVER)
                     return
                 else:
-                    await self._look(artifact, handout)
+                    await self._look(found, handout)
                     if loop.time() >= said + SAY_EVERY:
                         yield encode_number(Word.IDLE)
                         said = loop.time()
@@ -105,12 +114,35 @@ class Handing:
         finally:
             reader.close()
 
-    async def _look(self, artifact: Artifact, handout: Handout) -> None:
+    async def _guess(self, found: StoredObject, handout: Handout) -> None:
+        """Leave to devices that have the release before what they make of it, even before they say
+        so; who has nothing asks first."""
+        sha256, now = found.artifact.sha256, asyncio.get_running_loop().time()
+        async with self._one_guess:
+            if sha256 in self._guessing:
+                if now >= self._guessing[sha256]:
+                    handout.guessed = ()
+                return
+            if not handout.known(range(1)):
+                return
+            stored = await asyncio.to_thread(self._store.objects)
+            older = [each for each in stored if each.verified and each.artifact != found.artifact]
+            newest = sorted(older, key=lambda each: -each.last_used)[:MOST_PACKS]
+            paths = [each.path for each in newest]
+            made = await asyncio.to_thread(
+                made_of, found.path, found.artifact, paths, handout.known
+            )
+            if made is not None:
+                handout.guessed = made
+                self._guessing[sha256] = now + GUESSED_FOR
+
+    async def _look(self, found: StoredObject, handout: Handout) -> None:
         """See what has arrived; however many wait, it is looked once in a while."""
-        now = asyncio.get_running_loop().time()
+        artifact, now = found.artifact, asyncio.get_running_loop().time()
         if now >= self._looked.get(artifact.sha256, 0.0) + LOOK_EVERY:
             self._looked[artifact.sha256] = now
             handout.arrived((await self._swarm.holdings(artifact)).here)
+            await self._guess(found, handout)
         else:
             await asyncio.sleep(LOOK_EVERY)
 

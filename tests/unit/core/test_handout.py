@@ -100,6 +100,15 @@ def test_what_another_device_has_is_handed_out_last() -> None:
     assert not again.is_old
 
 
+def test_what_devices_probably_make_is_handed_out_last_until_they_have_said_so() -> None:
+    handout = everything(6)
+    handout.guessed = {0, 1, 4}
+    assert taken(handout.turn(b"")) == [2, 3, 5]
+    assert taken(handout.turn(bits([True] * 4 + [False] * 2))) == [4]
+    handout.guessed = ()
+    assert taken(handout.turn(b"")) == [0, 1]
+
+
 def test_of_what_others_have_little_is_handed_out_before_it_is_asked_for_anew() -> None:
     pieces = 2 * LATE + 3
     handout = everything(pieces)
