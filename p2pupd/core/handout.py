@@ -6,13 +6,15 @@ the next piece that nobody got yet, as fast as it takes them.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 RECENT: Final = 4
 """Pieces that may not have arrived when a connection breaks: they are handed out once more."""
 WORTH_IT: Final = 4 * 1024 * 1024
 """Bytes: a smaller artifact is there before it matters who sends what."""
+LATE: Final = 16
+"""Pieces that others have which a device is handed before it is to say anew what it wants."""
 FEWEST_MAKERS: Final = 2
 """Devices between which it matters who asks the seed for what the other makes."""
 
@@ -39,11 +41,17 @@ class Handout:
         self._order: list[int] = []
         self._again: deque[int] = deque()
         self._spared = bytearray(-(-pieces // 8))
+        self.guessed: Collection[int] = ()
+        """Pieces that some devices probably make, until those have said so."""
 
     @property
     def complete(self) -> bool:
         """Every piece is here."""
         return len(self._order) == len(self._known)
+
+    def known(self, pieces: range) -> bool:
+        """All of these pieces are here."""
+        return all(self._known[pieces.start : pieces.stop])
 
     def arrived(self, here: Sequence[bool]) -> None:
         """These pieces are here and proved."""
@@ -65,24 +73,39 @@ class Handout:
 
     def _is_spared(self, piece: int) -> bool:
         byte, bit = divmod(piece, 8)
-        return bool(self._spared[byte] & 0x80 >> bit)
+        return piece in self.guessed or bool(self._spared[byte] & 0x80 >> bit)
 
     def _take(self, turn: "Turn") -> int | None:
         while turn.at < len(self._order):
             piece = self._order[turn.at]
             turn.at += 1
             if not self._given[piece] and not self._is_spared(piece) and turn.wants(piece):
+                turn.left = 0
+                turn.is_late = False
                 self._given[piece] = True
                 return piece
-        while self.complete and turn.late < len(self._order):
+        late = self._take_late(turn) if self.complete else None
+        return self._take_again(turn) if late is None and not turn.is_old else late
+
+    def _take_late(self, turn: "Turn") -> int | None:
+        while turn.late < len(self._order):
             piece = self._order[turn.late]
-            turn.late += 1
             if not self._given[piece] and turn.wants(piece):
+                if turn.left == 0:
+                    turn.is_old = True
+                    return None
+                turn.left -= 1
+                turn.is_late = True
                 self._given[piece] = True
                 return piece
+            turn.late += 1
+        return None
+
+    def _take_again(self, turn: "Turn") -> int | None:
         for _ in range(len(self._again)):
             piece = self._again.popleft()
             if turn.wants(piece):
+                turn.is_late = False
                 return piece
             self._again.append(piece)
         return None
@@ -92,10 +115,16 @@ class Handout:
 
 
 class Turn:
-    """`at` is how far it went through what is here, `late` through what others have."""
+    """`at` is how far it went through what is here, `late` through what others have, of which it
+    may be handed so many pieces as are `left`; the last one was such if it `is_late`. When it
+    `is_old`, the device may have got meanwhile what it was said to want, and nothing else is there
+    for it: it is to be asked.
+    """
 
     def __init__(self, handout: Handout, unwanted: bytes) -> None:
         self.at = self.late = 0
+        self.left = LATE
+        self.is_late = self.is_old = False
         self._handout = handout
         self._unwanted = unwanted
         self._recent: deque[int] = deque(maxlen=RECENT)
@@ -115,6 +144,7 @@ class Turn:
     def missed(self, piece: int) -> None:
         """That `next` one cannot be sent just now."""
         self._recent.remove(piece)
+        self.left += self.is_late
         self._handout._take_back([piece])  # noqa: SLF001
 
     def broken(self) -> None:

@@ -15,6 +15,7 @@ from typing import Final
 
 from p2pupd.core.handout import Handout, Turn
 from p2pupd.core.piece_layer import PieceLayer, length_of_piece
+from p2pupd.engine.sparing import made_of
 from p2pupd.errors import HostError, UpdateError
 from p2pupd.host.layer_files import kept_layer
 from p2pupd.host.threads import to_the_end
@@ -29,6 +30,10 @@ LOOK_EVERY: Final = 0.03
 """Seconds between two looks at what has arrived."""
 SAY_EVERY: Final = 1.0
 """Seconds after which one that waits is told that nothing is there yet."""
+GUESSED_FOR: Final = 5.0
+"""Seconds after which every device that makes pieces has said which."""
+MOST_PACKS: Final = 4
+"""Older ones by which it is guessed: those used last."""
 REMEMBERED: Final = 16
 """Artifacts; what was longest not asked for goes first."""
 WINDOW: Final = 512 * 1024
@@ -79,6 +84,7 @@ class Handing:
     async def _send(self, found: StoredObject, unwanted: bytes) -> AsyncGenerator[bytes]:
         artifact = found.artifact
         with self._giving(artifact) as given:
+            await self._guess(found, given)
             turn, reader = given.handout.turn(unwanted), _Reader(found, given)
             try:
                 async for part in self._turn(found, given, turn, reader):
@@ -107,6 +113,8 @@ class Handing:
                     said = loop.time()
                     continue
                 turn.missed(piece)
+            elif turn.is_old:
+                break
             elif given.handout.complete:
                 yield encode_number(Word.OVER)
                 return
@@ -126,17 +134,41 @@ class Handing:
         else:
             given.looked = now
             handout.arrived((await self._swarm.holdings(found.artifact)).here)
+            await self._guess(found, given)
+
+    async def _guess(self, found: StoredObject, given: "_Given") -> None:
+        """Leave to devices that have the release before what they make of it, even before they say
+        so; who has nothing asks first."""
+        handout, now = given.handout, asyncio.get_running_loop().time()
+        async with given.guessing:
+            if given.guessed_until is not None:
+                if now >= given.guessed_until:
+                    handout.guessed = ()
+                return
+            known = (lambda _: True) if found.verified else handout.known
+            if not known(range(1)):
+                return
+            stored = await asyncio.to_thread(self._store.objects)
+            older = [each for each in stored if each.verified and each.artifact != found.artifact]
+            newest = sorted(older, key=lambda each: -each.last_used)[:MOST_PACKS]
+            paths = [each.path for each in newest]
+            made = await asyncio.to_thread(made_of, found.path, found.artifact, paths, known)
+            if made is not None:
+                handout.guessed = made
+                given.guessed_until = now + GUESSED_FOR
 
 
 class _Given:
-    """Of one artifact: what was handed out, when it was last looked what is here, its `layer` once
-    that was needed, and what was read last; `reading` is held while more is. `users` are the
-    streams under way.
+    """Of one artifact: what was handed out, when it was last looked what is here, until when a
+    guess holds of what devices make, its `layer` once that was needed, and what was read last;
+    `reading` is held while more is. `users` are the streams under way.
     """
 
     def __init__(self, handout: Handout) -> None:
         self.handout = handout
         self.looked = 0.0
+        self.guessed_until: float | None = None
+        self.guessing = asyncio.Lock()
         self.layer: PieceLayer | None = None
         self.windows: OrderedDict[int, bytes] = OrderedDict()
         self.reading = asyncio.Lock()

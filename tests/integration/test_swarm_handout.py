@@ -13,6 +13,7 @@ import pytest
 
 from p2pupd.api.peer import Hand
 from p2pupd.core.allowance import Allowance
+from p2pupd.core.handout import LATE, bits
 from p2pupd.core.piece_layer import length_of_piece
 from p2pupd.engine.handing import Handing
 from p2pupd.engine.served import Served
@@ -31,7 +32,9 @@ from p2pupd.swarm.receiving import AT_ONCE
 from p2pupd.swarm.session import LibtorrentSwarm
 from p2pupd.swarm.settings import SwarmSettings
 from p2pupd.wire.handout import Word, encode_number
+from tests.contents import artifact_of
 from tests.http_swarming import CLIENT, Party, Shelf, express_party, serving
+from tests.packing import noise, packed, reused
 from tests.support import eventually, running
 from tests.swarming import an_address, an_artifact
 from tests.unit.engine.test_served import nothing_here
@@ -176,6 +179,29 @@ async def test_two_seeds_share_the_work(tmp_path: Path) -> None:
         await all_fetch(devices, artifact, content)
         assert one.gave + two.gave >= SIZE
         assert max(one.gave, two.gave) <= SIZE
+
+
+async def test_what_an_older_pack_makes_is_handed_out_last(tmp_path: Path) -> None:
+    """Devices that have that one may not have said so yet."""
+    old = noise(4 * MIB)
+    before = packed(old)
+    after = packed(old + noise(MIB, seed=2), before)
+    artifact, made = artifact_of(after.raw), reused(after, before.source).keys()
+    taken: list[int] = []
+
+    async def take(piece: int, _: bytes) -> None:
+        taken.append(piece)
+
+    async with seed_of(tmp_path / "seed", artifact, after.raw) as seed, PeerClient(CLIENT) as one:
+        seed.store.import_from(
+            artifact_of(before.raw), lambda: io.BytesIO(before.raw), lambda _: None
+        )
+        ask = partial(one.handout, seed.peer.host, seed.peer.api_port, artifact, take=take)
+        assert await ask(b"")
+        assert set(taken) == set(range(artifact.pieces)) - made
+        has = [piece in taken for piece in range(artifact.pieces)]
+        assert await ask(bits(has))
+        assert len(taken) == len(set(taken)) == artifact.pieces - len(made) + LATE
 
 
 async def test_what_a_device_took_and_keeps_to_itself_is_fetched_from_the_seed(

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pupd.core.handout import FEWEST_MAKERS, RECENT, WORTH_IT, Handout, Turn, bits, pays
+from p2pupd.core.handout import FEWEST_MAKERS, LATE, RECENT, WORTH_IT, Handout, Turn, bits, pays
 
 
 def taken(turn: Turn, most: int = 1000) -> list[int]:
@@ -101,4 +101,27 @@ def test_what_another_device_has_is_handed_out_last() -> None:
     newcomer = handout.turn(b"")
     assert newcomer.next() == 0
     handout.turn(bits([False, True, True, True, False, False]))
-    assert taken(newcomer) == [4, 5, 1, 2, 3]
+    assert taken(newcomer) == [4, 5]
+    assert newcomer.is_old
+    again = handout.turn(bits([True, False, True, False, True, True]))
+    assert taken(again) == [1, 3]
+    assert not again.is_old
+
+
+def test_what_devices_probably_make_is_handed_out_last_until_they_have_said_so() -> None:
+    handout = everything(6)
+    handout.guessed = {0, 1, 4}
+    assert taken(handout.turn(b"")) == [2, 3, 5]
+    assert taken(handout.turn(bits([True] * 4 + [False] * 2))) == [4]
+    handout.guessed = ()
+    assert taken(handout.turn(b"")) == [0, 1]
+
+
+def test_of_what_others_have_little_is_handed_out_before_it_is_asked_for_anew() -> None:
+    pieces = 2 * LATE + 3
+    handout = everything(pieces)
+    handout.turn(bits([True] * pieces))
+    for count in (LATE, LATE, 3):
+        turn = handout.turn(b"")
+        assert len(taken(turn)) == count
+        assert turn.is_old is (count == LATE)
