@@ -164,9 +164,9 @@ def describe(
     watcher: InterfaceWatcher,
     *,
     port: Callable[[], int],
-    beat: Callable[[], float],
+    fleet: Fleet,
 ) -> Describer:
-    """What this device says about itself; see Describer for `port` and `beat`."""
+    """What this device says about itself; see Describer for `port`."""
     return Describer(
         engine,
         engine.parts,
@@ -175,7 +175,8 @@ def describe(
         accounts,
         links=lambda: [Link(each.interface, each.address) for each in watcher.used],
         port=port,
-        beat=beat,
+        beat=fleet.beat,
+        known=fleet.known,
     )
 
 

@@ -281,7 +281,7 @@ class Daemon:
             accounts,
             self._watcher,
             port=lambda: self._port,
-            beat=self.fleet.beat,
+            fleet=self.fleet,
         )
         watch = CopiesWatch(self.engine, self.fleet, self.taking_home.news)
         self._tasks.start("results", self.taking_home.run())

@@ -75,7 +75,7 @@ class Fleet:
             on_news=self._heard,
         )
         self.sync.add(self._shelf)
-        self._telling = Telling(self._word, self._shelf, self.sync, self._said)
+        self._telling = Telling(self._word, self._shelf, self.sync, self._said, self.known)
         self._news, self._unkept = asyncio.Event(), asyncio.Event()
         self._foreign = False
 
@@ -103,6 +103,10 @@ class Fleet:
     def beat(self) -> float:
         """Seconds for which this device may keep silent, on a floor of this size."""
         return self._settings.beat * max(1.0, len(self._floor) / SMALL_FLOOR)
+
+    def known(self) -> int:
+        """How many devices this one knows of, itself included."""
+        return len(self._floor)
 
     def poke(self) -> None:
         """Something of this device may have changed."""

@@ -37,13 +37,15 @@ ALSO_TOLD: Final = (Phase.REFUSED, Phase.CANCELLED)
 """Ends that are told where there is room; what was superseded says nothing."""
 LOOK_BACK: Final = 40
 PROGRESS_STEPS: Final = 5
-"""Progress is told in so many steps."""
+"""Progress is told in so many steps at most."""
+PROGRESS_NEWS: Final = 64
+"""Steps that a device hears of from all others together while a release moves, at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Describer:
     """`links` are the addresses in use, `port` the peer API's, `beat` how long this device may
-    keep silent."""
+    keep silent, `known` how many devices it knows."""
 
     engine: Engine
     parts: Parts
@@ -53,6 +55,7 @@ class Describer:
     links: Callable[[], Iterable[Link]]
     port: Callable[[], int]
     beat: Callable[[], float]
+    known: Callable[[], int]
 
     async def content(self) -> StatusRecord:
         """The record of now, without its number. Raises UpdateError when the disk fails."""
@@ -122,7 +125,8 @@ class Describer:
             for each in self.engine.content.transfers():
                 if each.release == release:
                     done = each.progress.done
-        return min(done, length) * PROGRESS_STEPS // max(length, 1) * length // PROGRESS_STEPS
+        steps = max(1, min(PROGRESS_STEPS, PROGRESS_NEWS // max(1, self.known())))
+        return min(done, length) * steps // max(length, 1) * length // steps
 
     def _halts(self) -> tuple[Halt, ...]:
         return self.engine.handlers.turns.halts()

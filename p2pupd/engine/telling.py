@@ -18,7 +18,9 @@ log = logging.getLogger(__name__)
 SETTLE: Final = 0.1
 """Seconds in which changes that come together are told together."""
 LOOK: Final = 2.0
-"""Seconds between two looks at the progress of a transfer."""
+"""Seconds between two looks at the progress of a transfer, on a floor of at most FEW devices; on a
+larger one, where each takes longer to have the image, proportionally more."""
+FEW: Final = 8
 
 Content = Callable[[], Awaitable[StatusRecord]]
 """The record of now, without its number. Raises UpdateError."""
@@ -26,13 +28,19 @@ Content = Callable[[], Awaitable[StatusRecord]]
 
 class Telling:
     def __init__(
-        self, word: OwnWord, shelf: RecordShelf, sync: FleetSync, on_said: Callable[[], None]
+        self,
+        word: OwnWord,
+        shelf: RecordShelf,
+        sync: FleetSync,
+        on_said: Callable[[], None],
+        devices: Callable[[], int],
     ) -> None:
-        """`on_said` is called after every record of this device."""
+        """`on_said` is called after every record of this device; so many are the `devices`."""
         self._word = word
         self._shelf = shelf
         self._sync = sync
         self._on_said = on_said
+        self._devices = devices
         self._changed = asyncio.Event()
 
     def poke(self) -> None:
@@ -71,8 +79,9 @@ class Telling:
     async def _wait(self, record: StatusRecord | None, beat: float) -> None:
         """Until something may have changed. While bytes move nobody says that they do."""
         moving = record is None or (record.deployment is not None and record.deployment.length > 0)
+        look = LOOK * max(1, self._devices() / FEW)
         try:
-            async with asyncio.timeout(min(max(beat, 0), LOOK) if moving else max(beat, 0)):
+            async with asyncio.timeout(max(0, min(beat, look) if moving else beat)):
                 await self._changed.wait()
         except TimeoutError:
             return
