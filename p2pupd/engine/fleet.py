@@ -77,8 +77,7 @@ class Fleet:
         )
         self.sync.add(self._shelf)
         self._telling = Telling(self._word, self._shelf, self.sync, self._said)
-        self._news, self._unkept = asyncio.Event(), asyncio.Event()
-        self._foreign = False
+        self._news, self._unkept, self._foreign = asyncio.Event(), asyncio.Event(), False
 
     def load(self) -> None:
         """Take back what was known before the start. Blocks: disk, and a signature a device."""

@@ -99,9 +99,13 @@ async def test_a_release_that_fails_halts_everywhere_until_an_operator_resumes_i
         told = [each["event"] for each in await events(later)]
         assert told.count("rollout.halted") == 2
         assert "deployment.installing" not in told
+        await _mended(canary, later, operator)
 
-        canary.healthy = True
-        canary.prepare()
-        await on(later, "site", "resume", "1", "--operator", str(operator), PASS)
-        await all_reach([canary, later], "confirmed", within=60)
-        assert (await canary.status() or {})["bad"] == []
+
+async def _mended(canary: Device, later: Device, operator: Path) -> None:
+    """What made the canary fail is repaired; then one resume is enough for all."""
+    canary.healthy = True
+    canary.prepare()
+    await on(later, "site", "resume", "1", "--operator", str(operator), PASS)
+    await all_reach([canary, later], "confirmed", within=60)
+    assert (await canary.status() or {})["bad"] == []

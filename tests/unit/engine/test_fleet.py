@@ -23,7 +23,7 @@ LONG = 3 * 3600
 
 
 class Floor:
-    """Device 1's fleet; device 2 is its neighbour. `told` are the news, True for those of others."""
+    """Device 1 and its neighbour 2. `told` are the news, True for those of others."""
 
     def __init__(self, journal: SqliteJournal) -> None:
         self.now = float(NOW)
