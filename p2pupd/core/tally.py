@@ -44,13 +44,14 @@ class Evidence(Enum):
 
 def evidence(record: StatusRecord, release: Release, resumed: int) -> Evidence:
     """What the record proves. `resumed` is the sequence of the last resume of the release: who
-    failed before that is a member of its stage as if it had not begun."""
+    failed before that is a member of its stage as if it had not begun. Where there was one, who goes
+    back says only at its end after which resume it began."""
     runs = record.installed(release.component)
     if runs is None or set(record.hardware_ids).isdisjoint(release.hardware_ids):
         return Evidence.OUTSIDE
     doing = record.deployment
     if doing is not None and doing.phase in INSTALLS and _about(doing, release):
-        failing = doing.phase is Phase.REVERTING and doing.reason not in BLAMELESS
+        failing = doing.phase is Phase.REVERTING and doing.reason not in BLAMELESS and not resumed
         return Evidence.FAILED if failing else Evidence.INSTALLS
     last = _last_end(record, release)
     failed = last is not None and last.phase is not Phase.CONFIRMED

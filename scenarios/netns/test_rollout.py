@@ -63,7 +63,8 @@ async def _halted(devices: list[Device]) -> None:
     began = time.monotonic()
     await until(halted, 120, "every device of a later wave has heard of the halt")
     print(f"halted everywhere {time.monotonic() - began:.1f} s after the stick came")
-    assert await phases(first) == ["reverted", "confirmed", "reverted"]
+    await all_reach([first[0], first[2]], "reverted", within=30)
+    await all_reach([first[1]], "confirmed", within=30)
     assert [await runs(each) for each in first] == [0, 1, 0]
     for each in later:
         assert await phases([each]) == ["waiting"]

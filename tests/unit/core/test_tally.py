@@ -74,6 +74,11 @@ def test_what_failed_before_the_last_resume_is_to_be_tried_again() -> None:
     assert of(reverted(ME, RELEASE, resumed=5), resumed=5) is Evidence.FAILED
 
 
+def test_who_goes_back_after_a_resume_may_have_begun_before_it() -> None:
+    goes_back = doing(ME, RELEASE, Phase.REVERTING, reason="unhealthy")
+    assert of(goes_back, resumed=5) is Evidence.INSTALLS
+
+
 def test_a_way_back_is_for_those_that_it_names() -> None:
     back = a_release(5, rollback_from=(6,))
     assert of(record(ME), release=back) is Evidence.OPEN
