@@ -44,8 +44,8 @@ class Evidence(Enum):
 
 def evidence(record: StatusRecord, release: Release, resumed: int) -> Evidence:
     """What the record proves. `resumed` is the sequence of the last resume of the release: who
-    failed before that is a member of its stage as if it had not begun. Where there was one, who goes
-    back says only at its end after which resume it began."""
+    failed before that is a member of its stage as if it had not begun. Where there was one, a
+    device that goes back says only at its end after which resume it began."""
     runs = record.installed(release.component)
     if runs is None or set(record.hardware_ids).isdisjoint(release.hardware_ids):
         return Evidence.OUTSIDE
