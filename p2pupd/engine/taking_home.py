@@ -73,32 +73,42 @@ class TakingHome:
         while True:
             await self._due()
             self._news.clear()
-            if self._sticks:
-                await self._bring_logs()
-            for source, path in list(self._sticks.items()):
-                if source not in self._refused:
-                    await self._take(source, path)
+            await self._take_all()
+            if self._writable() and await self._bring_logs():
+                await self._take_all()
             await asyncio.sleep(AGAIN if self._sticks else 0)
 
     async def _due(self) -> None:
         """Until there is news, or it is time for the lines of what was news before."""
         last = self._gathered
-        until = last + LOGS_AGAIN if last is not None and self._behind and self._sticks else None
+        until = (
+            last + LOGS_AGAIN if last is not None and self._behind and self._writable() else None
+        )
         with suppress(TimeoutError):
             async with asyncio.timeout_at(until):
                 await self._news.wait()
 
-    async def _bring_logs(self) -> None:
-        """Those of before stay where this device's own cannot be read just now."""
+    def _writable(self) -> list[tuple[str, Path]]:
+        return [each for each in self._sticks.items() if each[0] not in self._refused]
+
+    async def _take_all(self) -> None:
+        for source, path in self._writable():
+            await self._take(source, path)
+
+    async def _bring_logs(self) -> bool:
+        """Whether there are lines anew, which may take a while: records are written before. Those of
+        before stay where this device's own cannot be read just now."""
         now = asyncio.get_running_loop().time()
         self._behind = self._gathered is not None and now - self._gathered < LOGS_AGAIN
         if self._behind:
-            return
+            return False
         self._gathered = now
         try:
             self._lines = tuple(await self.logs.gathered())
         except UpdateError as error:
             log.warning("results.no-logs reason=%s error=%s", error.reason, error)
+            return False
+        return True
 
     async def _take(self, source: str, path: Path) -> None:
         """A stick that cannot be written is left alone until it is put in again."""
