@@ -96,8 +96,8 @@ class TakingHome:
             await self._take(source, path)
 
     async def _bring_logs(self) -> bool:
-        """Whether there are lines anew, which may take a while: records are written before. Those of
-        before stay where this device's own cannot be read just now."""
+        """Whether there are lines anew, which may take a while: records are written before that.
+        The lines of before stay where this device's own cannot be read just now."""
         now = asyncio.get_running_loop().time()
         self._behind = self._gathered is not None and now - self._gathered < LOGS_AGAIN
         if self._behind:
