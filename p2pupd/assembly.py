@@ -17,6 +17,8 @@ from p2pupd.engine.delta_settings import DeltaSettings
 from p2pupd.engine.fleet import Fleet
 from p2pupd.engine.fleetsync import Call
 from p2pupd.engine.line import LineCare
+from p2pupd.engine.logs import Ask as AskLog
+from p2pupd.engine.logs import Logs
 from p2pupd.engine.loop import Engine
 from p2pupd.engine.orders import OrderShelf
 from p2pupd.engine.own_record import Describer
@@ -110,13 +112,22 @@ def fleet_part(
     )
 
 
-def taking_home(settings: Settings, fixed: OnDisk, fleet: Fleet) -> TakingHome:
+def logs_part(
+    fixed: OnDisk, fleet: Fleet, neighbours: Callable[[], Iterable[Neighbour]], ask: AskLog
+) -> Logs:
+    """Lines of history, signed: this device's, and its neighbours'."""
+    identity, realm = fixed.identity, fixed.verifier.realm
+    return Logs(identity, realm, fixed.journal, now=fleet.now, neighbours=neighbours, ask=ask)
+
+
+def taking_home(settings: Settings, fixed: OnDisk, fleet: Fleet, logs: Logs) -> TakingHome:
     """Writes what the floor knows to every stick that comes."""
     return TakingHome(
         lambda path, raw: write_results(path, fixed.verifier.realm, fixed.identity.id, raw),
         lambda: fleet.view,
-        fleet.now,
-        settings.media.results,
+        logs,
+        now=fleet.now,
+        wanted=settings.media.results,
     )
 
 

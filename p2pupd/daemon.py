@@ -21,6 +21,7 @@ from p2pupd.assembly import (
     discoveries,
     fleet_part,
     install_part,
+    logs_part,
     media_feeds,
     old_images,
     open_disk,
@@ -177,7 +178,8 @@ class Daemon:
     def _build_fleet(self) -> None:
         settings, fixed = self._settings, self._fixed
         self.fleet = fleet_part(settings, fixed, self.view.neighbours, self._client.sync)
-        self.taking_home = taking_home(settings, fixed, self.fleet)
+        logs = logs_part(fixed, self.fleet, self.view.neighbours, self._client.log)
+        self.taking_home = taking_home(settings, fixed, self.fleet, logs)
         self.orders = order_shelf(
             settings, fixed, self.fleet, engine=lambda: self.engine, line=lambda: self.line
         )
@@ -354,6 +356,9 @@ class Daemon:
 
     async def sync(self, raw: bytes) -> bytes:
         return await self.fleet.sync.answer(raw)
+
+    async def log(self) -> bytes:
+        return await self.taking_home.logs.own()
 
     def notified(self, notify: Notify, address: str) -> None:
         """A neighbour's manifest changed, or whether it has an uplink."""

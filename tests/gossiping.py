@@ -44,6 +44,7 @@ class Node:
             clock=lambda: WallClock(float(NOW), trusted=True),
             direct=lambda each: each in self.near,
             overtaken=self.overtaken.append,
+            woke=self._on_news,
         )
         self.sync = FleetSync(
             settings,

@@ -19,8 +19,10 @@ from p2pupd.model.fleet import (
     Update,
 )
 from p2pupd.model.ids import ComponentId, Realm
+from p2pupd.model.logbook import Logbook, LogLine
 from p2pupd.trust.envelope import unseal
 from p2pupd.trust.identity import Identity, device_id
+from p2pupd.trust.logbook import sign as sign_log
 from p2pupd.trust.records import MAX_BYTES, sign, verify
 
 REALM = Realm("0123456789abcdef")
@@ -89,3 +91,8 @@ def seen(number: int = 1, heard: float = NOW, first: float = NOW, **changes: Any
     record, stamp = verify(unseal(raw, MAX_BYTES), REALM, "", CLOCK)
     made = Seen(record, stamp, raw, heard, first, **known)
     return made if standing is None else replace(made, standing=standing)
+
+
+def log_of(number: int, at: int, *lines: LogLine, realm: Realm = REALM) -> bytes:
+    """The envelope of a device's lines of history."""
+    return sign_log(Logbook(device(number).id, realm, at, lines), device(number))

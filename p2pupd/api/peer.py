@@ -1,12 +1,13 @@
 """The peer API that neighbours call: HTTP/1.1, msgpack bodies (docs/protocol, wire.messages).
 
 `GET /peer/v1/hello` · `GET /peer/v1/bundle` (ETag = digest, 304, deflate) · `POST /peer/v1/notify`
-(204) · `POST /peer/v1/sync` (wire.sync) · `GET /peer/v1/artifact/<sha256>` (one Range; several are
-refused with 416; of one that is arriving, a part with both ends named, which is waited for) · `GET
-/peer/v1/artifact/<sha256>/layer` (32 bytes a piece; 503 while it is not known yet) · `POST
-/peer/v1/artifact/<sha256>/handout` (of seeds, see api.handout). What is unknown is 404, too much
-at once 429, a request that takes too long to arrive 408, a malformed one 400, an artifact that may
-not move now, or a part that does not come soon, 503 with Retry-After.
+(204) · `POST /peer/v1/sync` (wire.sync) · `GET /peer/v1/log` (trust.logbook) · `GET
+/peer/v1/artifact/<sha256>` (one Range; several are refused with 416; of one that is arriving, a
+part with both ends named, which is waited for) · `GET /peer/v1/artifact/<sha256>/layer` (32 bytes
+a piece; 503 while it is not known yet) · `POST /peer/v1/artifact/<sha256>/handout` (of seeds, see
+api.handout). What is unknown is 404, too much at once 429, a request that takes too long to arrive
+408, a malformed one 400, an artifact that may not move now, or a part that does not come soon, 503
+with Retry-After.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ from p2pupd.api.limits import Doorkeeper, Gate, send
 from p2pupd.api.outlet import OpenOutlet, Outlet, mark
 from p2pupd.api.ranges import NotSatisfiable, parse_range
 from p2pupd.api.settings import PeerApiSettings
-from p2pupd.errors import HostError, ProtocolError
+from p2pupd.errors import HostError, ProtocolError, SpaceError
 from p2pupd.model.ids import ManifestDigest, Sha256
 from p2pupd.wire import sync
 from p2pupd.wire.handout import MAX_UNWANTED
@@ -50,7 +51,7 @@ TCP_USER_TIMEOUT_MS: Final = 30_000
 
 
 class PeerState(Protocol):
-    """What the engine tells to neighbours. Only `artifact` and `layer` may take time."""
+    """What the engine tells to neighbours. Only `artifact`, `layer` and `log` may take time."""
 
     def hello(self) -> Hello:
         """Who we are now."""
@@ -70,6 +71,9 @@ class PeerState(Protocol):
 
     async def sync(self, raw: bytes) -> bytes:
         """The answer to a neighbour that compares its view of the floor. Raises ProtocolError."""
+
+    async def log(self) -> bytes:
+        """This device's newest lines of history, signed. Raises HostError or SpaceError."""
 
     def notified(self, notify: Notify, address: str) -> None:
         """A device at IP `address` says that its manifest changed. A hint, not believed."""
@@ -92,6 +96,7 @@ def peer_app(
             web.get("/peer/v1/bundle", handlers.bundle),
             web.post("/peer/v1/notify", handlers.notify),
             web.post("/peer/v1/sync", handlers.sync),
+            web.get("/peer/v1/log", handlers.log),
             web.get("/peer/v1/artifact/{sha256:[0-9a-f]{64}}", handlers.artifact),
             web.get("/peer/v1/artifact/{sha256:[0-9a-f]{64}}/layer", handlers.layer),
             web.post("/peer/v1/artifact/{sha256:[0-9a-f]{64}}/handout", handlers.handout),
@@ -204,6 +209,13 @@ class _Handlers:
     async def sync(self, request: web.Request) -> web.Response:
         raw = await self._body(request, sync.MAX_BYTES)
         return web.Response(body=await self._state.sync(raw), content_type=MSGPACK)
+
+    async def log(self, _: web.Request) -> web.Response:
+        try:
+            raw = await self._state.log()
+        except (HostError, SpaceError) as error:
+            raise web.HTTPServiceUnavailable(headers={"Retry-After": LAYER_RETRY}) from error
+        return web.Response(body=raw, content_type=MSGPACK)
 
     async def _body(self, request: web.Request, most: int) -> bytes:
         """What arrives in time, and is not longer."""

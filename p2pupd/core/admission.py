@@ -68,8 +68,8 @@ def choose(releases: Iterable[Release], facts: DeviceFacts) -> Release | Refusal
         worst = max(each.release for each in fitting)
         return Refusal(
             "known-bad",
-            f"release {worst} has failed on this device before; a newer one, or an operator's "
-            f"`p2pupd approve {worst} --again`, is needed",
+            f"release {worst} has failed on this device before; a newer one, `p2pupd approve "
+            f"{worst} --again`, or `p2pupd site resume {worst}` for the whole site, is needed",
             HealthError.code,
         )
     return _best(sound, facts)

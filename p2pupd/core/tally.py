@@ -31,7 +31,8 @@ _ENDS: Final = frozenset({Phase.CONFIRMED, Phase.REVERTED, Phase.FAILED})
 class Evidence(Enum):
     """What one device's record says about a release.
 
-    OUTSIDE: it is not for that device, or it runs a newer one, or failed before the last resume.
+    OUTSIDE: it is not for that device, or it runs a newer one. OPEN: it has not come to an end
+    there, or failed before the last resume and is tried again.
     """
 
     OUTSIDE = auto()
@@ -42,19 +43,20 @@ class Evidence(Enum):
 
 
 def evidence(record: StatusRecord, release: Release, resumed: int) -> Evidence:
-    """What the record proves. `resumed` is the sequence of the last resume of the release: what
-    failed before that is over."""
+    """What the record proves. `resumed` is the sequence of the last resume of the release: who
+    failed before that is a member of its stage as if it had not begun. Where there was one, a
+    device that goes back says only at its end after which resume it began."""
     runs = record.installed(release.component)
     if runs is None or set(record.hardware_ids).isdisjoint(release.hardware_ids):
         return Evidence.OUTSIDE
     doing = record.deployment
     if doing is not None and doing.phase in INSTALLS and _about(doing, release):
-        failing = doing.phase is Phase.REVERTING and doing.reason not in BLAMELESS
+        failing = doing.phase is Phase.REVERTING and doing.reason not in BLAMELESS and not resumed
         return Evidence.FAILED if failing else Evidence.INSTALLS
     last = _last_end(record, release)
     failed = last is not None and last.phase is not Phase.CONFIRMED
-    if last is not None and failed and last.reason not in BLAMELESS:
-        return Evidence.FAILED if last.resumed >= resumed else Evidence.OUTSIDE
+    if last is not None and failed and last.reason not in BLAMELESS and last.resumed >= resumed:
+        return Evidence.FAILED
     if runs.release == release.release:
         return Evidence.CONFIRMED
     wants = runs.release < release.release or runs.release in release.rollback_from

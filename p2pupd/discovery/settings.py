@@ -81,7 +81,10 @@ class DiscoverySettings:
         3, "A neighbour that misses so many hellos in a row is lost.", check=at_least(1)
     )
     forget_after: int = setting(
-        8, "A device that misses so many hellos in a row is forgotten.", check=at_least(1)
+        1000,
+        "A device that misses so many hellos in a row is forgotten: it is asked at least every "
+        "minute, so that a floor that was cut in two finds together.",
+        check=at_least(1),
     )
     return_delay: Seconds = setting(
         Seconds(2), "A device that said goodbye is asked once more after this, lest it was forged."

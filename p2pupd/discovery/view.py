@@ -33,6 +33,11 @@ NOTIFY: Final = "notify"
 """The source of a device that we know because it told us something."""
 HEARD_AGAIN: Final = 0.2
 """Seconds after which a silent device is asked again when a source names it anew."""
+RETRY_EACH: Final = 2.0
+RETRY_MOST: Final = 60.0
+"""A silent device is asked again after so many seconds for each device that is remembered, and
+after the second number at most: whatever the size of a floor, all of it asks a device that is off
+every two seconds, and a floor that was cut in two meets again as soon."""
 
 
 @dataclass(slots=True, eq=False)
@@ -215,7 +220,9 @@ class View:
             candidate.hint = active
             return
         candidate.failures += 1
-        candidate.due = self._loop.time() + delay(candidate.failures, self._chance())
+        longest = min(RETRY_EACH * len(self._candidates), RETRY_MOST)
+        pause = min(delay(candidate.failures, 0), longest)
+        candidate.due = self._loop.time() + pause * (1 - self._chance() / 4)
         if candidate.failures >= self._settings.lost_after:
             self._drop(candidate, "silent")
         known = self._candidates.get(asked.id) is candidate
@@ -225,7 +232,7 @@ class View:
     def _answered(self, candidate: Candidate, asked: Neighbour, hello: Hello) -> None:
         if self._candidates.get(asked.id) is not candidate:
             return
-        before = candidate.active
+        before, was_silent = candidate.active, candidate.failures > 0
         now = static.neighbour_of(hello, asked.host, asked.port, asked.source, self._clock())
         candidate.active = now
         candidate.failures = 0
@@ -234,11 +241,19 @@ class View:
             if before is None:
                 log.info("neighbour.found id=%s host=%s via=%s", now.id, now.host, now.source)
             self._listener.neighbour_seen(now)
+        if before is None and was_silent:
+            self._ask_the_silent()
         active = list(self._active())
         if len(active) > self._settings.neighbours:
             surplus = max(active, key=lambda candidate: candidate.rank)
             surplus.due = self._loop.time()
             self._drop(surplus, "surplus")
+
+    def _ask_the_silent(self) -> None:
+        """One is back: what had cut it off may have cut off others."""
+        for each in self._candidates.values():
+            if each.failures and each.active is None:
+                each.due = min(each.due, self._loop.time())
 
     def _heed(self, candidate: Candidate, claim: Neighbour) -> None:
         """A manifest from the known place is news at once; anything else is asked about first."""

@@ -23,7 +23,8 @@ class CopiesWatch:
         manifest = self._engine.manifest
         if not self._engine.ready.is_set():
             return
-        found = self._fleet.copies(manifest.releases if manifest else ())
+        retired = self._engine.parts.site.orders().retired()
+        found = self._fleet.copies(manifest.releases if manifest else (), retired)
         enough = {each.release for each in found if each.enough}
         for each in found:
             if each.enough and self._enough is not None and each.release not in self._enough:

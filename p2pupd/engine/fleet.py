@@ -64,6 +64,7 @@ class Fleet:
             clock=clock,
             direct=self._near,
             overtaken=self._overtaken,
+            woke=self._heard,
         )
         self.sync = FleetSync(
             settings,
@@ -76,8 +77,7 @@ class Fleet:
         )
         self.sync.add(self._shelf)
         self._telling = Telling(self._word, self._shelf, self.sync, self._said, self.known)
-        self._news, self._unkept = asyncio.Event(), asyncio.Event()
-        self._foreign = False
+        self._news, self._unkept, self._foreign = asyncio.Event(), asyncio.Event(), False
 
     def load(self) -> None:
         """Take back what was known before the start. Blocks: disk, and a signature a device."""
@@ -115,12 +115,12 @@ class Fleet:
     def answered(self, device: DeviceId, digest: str) -> None:
         """A device answered a hello, with the digest of its view."""
         if self._near(device):
-            self._floor.answered(device, self.now())
+            self._lives(device)
         self.sync.told(device, bytes.fromhex(digest))
 
     def met(self, neighbour: DeviceId) -> None:
         """A device was admitted as our neighbour."""
-        self._floor.answered(neighbour, self.now())
+        self._lives(neighbour)
         self.sync.met()
 
     def lost(self, neighbour: DeviceId) -> None:
@@ -138,9 +138,12 @@ class Fleet:
         near = [each.id for each in self._neighbours()]
         return fleet_picture(self.view, near, self.now())
 
-    def copies(self, releases: Iterable[Release]) -> tuple[Copies, ...]:
-        """How often the floor holds each of them."""
-        return copies(self.view, releases, self._settings.copies, self.now())
+    def copies(
+        self, releases: Iterable[Release], retired: frozenset[DeviceId]
+    ) -> tuple[Copies, ...]:
+        """How often the floor, without its `retired` devices, holds each of them."""
+        wanted = self._settings.copies
+        return copies(self.view, releases, wanted, self.now(), retired=retired)
 
     async def run(self, content: Content, on_news: Callable[[bool], None]) -> None:
         """Until cancelled.
@@ -157,6 +160,13 @@ class Fleet:
                 tasks.start("fleet-keeping", self._keep())
         finally:
             write(self._journal, *self._shelf.pending())
+
+    def _lives(self, device: DeviceId) -> None:
+        """That it answers is news where it was silent."""
+        held, now = self._floor.get(device), self.now()
+        self._floor.answered(device, now)
+        if held is not None and held.silent(now):
+            self._heard()
 
     def _near(self, device: DeviceId) -> bool:
         return any(each.id == device for each in self._neighbours())
@@ -195,10 +205,10 @@ class Fleet:
                 await asyncio.to_thread(write, self._journal, changed, gone)
 
 
-def site_picture(fleet: Fleet, manifest: Manifest | None) -> Json:
+def site_picture(fleet: Fleet, manifest: Manifest | None, retired: frozenset[DeviceId]) -> Json:
     """The floor in a few figures, and whether the stick may be removed (None: nothing to hold)."""
     view, now = fleet.view, fleet.now()
-    found = fleet.copies(manifest.releases if manifest else ())
+    found = fleet.copies(manifest.releases if manifest else (), retired)
     silent = sum(each.silent(now) for each in view.entries.values())
     return {
         "devices": len(view.entries),

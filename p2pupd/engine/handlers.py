@@ -75,20 +75,25 @@ class Handlers:
         )
         usage = await asyncio.to_thread(self._parts.store.usage)
         objects = await asyncio.to_thread(self._parts.store.objects)
-        bad = await asyncio.to_thread(self._parts.journal.bad_releases)
         return DeviceFacts(
             hardware_ids=self._settings.hardware,
             component=install.component if install else None,
             installer=install.kind if install else None,
             line=install.line if install else "",
             installed=await self.installed(),
-            bad=frozenset(bad),
+            bad=frozenset(await self.bad()),
             store_free=usage.free,
             stored=frozenset(each.artifact.sha256 for each in objects if each.verified),
             spare_capacity=capacity,
             spare_free=free,
             power_ok=self._parts.power_ok(),
         )
+
+    async def bad(self) -> dict[tuple[str, int], str]:
+        """{(component, release): why} of what failed here and is not tried again."""
+        found = await asyncio.to_thread(self._parts.journal.bad_releases)
+        forgiven = self.turns.forgiven
+        return {which: why for which, why in found.items() if not forgiven(*which)}
 
     async def installed(self) -> Installed | None:
         """The release in the slot that runs now; the factory's before the first update."""

@@ -93,7 +93,8 @@ class Operations:
             "sources": engine.sources.listing(),
             "uplink": self._uplink(),
             "limits": self._line.picture(),
-            "site": site_picture(self._fleet, engine.manifest) | {"orders": self._orders.listing()},
+            "site": site_picture(self._fleet, engine.manifest, self._orders.orders.retired())
+            | {"orders": self._orders.listing()},
         }
 
     async def metrics(self) -> Reading:

@@ -35,7 +35,7 @@ async def report(
     usage = await asyncio.to_thread(parts.store.usage)
     stored = await asyncio.to_thread(parts.store.objects)
     slots = await asyncio.to_thread(parts.journal.slots)
-    bad = await asyncio.to_thread(parts.journal.bad_releases)
+    bad = await handlers.bad()
     return {
         "device": parts.device,
         "version": __version__,

@@ -53,9 +53,10 @@ class RecordShelf:
         clock: Callable[[], WallClock],
         direct: Callable[[DeviceId], bool],
         overtaken: Callable[[Stamp], None],
+        woke: Callable[[], None],
     ) -> None:
         """`direct` tells who is our neighbour; `overtaken` that somebody holds a later record of
-        this very device, which has lost count."""
+        this very device, which has lost count; `woke` that a silent one only says that it lives."""
         self._floor = floor
         self._me = me
         self._realm = realm
@@ -63,6 +64,7 @@ class RecordShelf:
         self._clock = clock
         self._direct = direct
         self._overtaken = overtaken
+        self._woke = woke
 
     @property
     def full(self) -> bool:
@@ -78,10 +80,14 @@ class RecordShelf:
         """See Shelf."""
         seen = self._judged(envelope, raw, heard)
         device = seen.record.device
+        held = self._floor.get(device)
         if device != self._me:
-            return self._floor.take(seen), name_of(device)
-        own = self._floor.get(device)
-        if own is None or seen.stamp > own.stamp:
+            silent = held is not None and held.silent(self._clock().now)
+            taken = self._floor.take(seen)
+            if silent and taken is Taken.BEAT:
+                self._woke()
+            return taken, name_of(device)
+        if held is None or seen.stamp > held.stamp:
             self._overtaken(seen.stamp)
         return Taken.KNOWN, name_of(device)
 

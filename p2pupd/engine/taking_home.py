@@ -3,9 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from p2pupd.engine.logs import Logs
 from p2pupd.errors import ProtocolError, UpdateError
 from p2pupd.feeds.interface import Offer
 from p2pupd.model.fleet import View
@@ -17,6 +19,8 @@ log = logging.getLogger(__name__)
 KINDS: Final = ("usb", "directory")
 AGAIN: Final = 5.0
 """Seconds between two writes; a stick wears too."""
+LOGS_AGAIN: Final = 30.0
+"""Seconds after which the neighbours are asked for their lines of history again."""
 
 Write = Callable[[Path, bytes], None]
 """Puts results onto the stick at a path; blocks. Raises UpdateError."""
@@ -26,11 +30,21 @@ class TakingHome:
     """One file on each stick, written when it comes and after news."""
 
     def __init__(
-        self, write: Write, view: Callable[[], View], now: Callable[[], float], wanted: bool
+        self,
+        write: Write,
+        view: Callable[[], View],
+        logs: Logs,
+        *,
+        now: Callable[[], float],
+        wanted: bool,
     ) -> None:
         """`wanted`: whether anything is written at all."""
         self._write = write
         self._view = view
+        self.logs = logs
+        self._lines: tuple[bytes, ...] = ()
+        self._gathered: float | None = None
+        self._behind = False
         self._now = now
         self._wanted = wanted
         self._sticks: dict[str, Path] = {}
@@ -42,6 +56,7 @@ class TakingHome:
         kind, _, path = offer.source.partition(":")
         if self._wanted and kind in KINDS and offer.source not in self._sticks:
             self._sticks[offer.source] = Path(path)
+            self._gathered = None
             self._news.set()
 
     def gone(self, source: str) -> None:
@@ -56,12 +71,44 @@ class TakingHome:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            await self._news.wait()
+            await self._due()
             self._news.clear()
-            for source, path in list(self._sticks.items()):
-                if source not in self._refused:
-                    await self._take(source, path)
+            await self._take_all()
+            if self._writable() and await self._bring_logs():
+                await self._take_all()
             await asyncio.sleep(AGAIN if self._sticks else 0)
+
+    async def _due(self) -> None:
+        """Until there is news, or it is time for the lines of what was news before."""
+        last = self._gathered
+        until = (
+            last + LOGS_AGAIN if last is not None and self._behind and self._writable() else None
+        )
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await self._news.wait()
+
+    def _writable(self) -> list[tuple[str, Path]]:
+        return [each for each in self._sticks.items() if each[0] not in self._refused]
+
+    async def _take_all(self) -> None:
+        for source, path in self._writable():
+            await self._take(source, path)
+
+    async def _bring_logs(self) -> bool:
+        """Whether there are lines anew, which may take a while: records are written before that.
+        The lines of before stay where this device's own cannot be read just now."""
+        now = asyncio.get_running_loop().time()
+        self._behind = self._gathered is not None and now - self._gathered < LOGS_AGAIN
+        if self._behind:
+            return False
+        self._gathered = now
+        try:
+            self._lines = tuple(await self.logs.gathered())
+        except UpdateError as error:
+            log.warning("results.no-logs reason=%s error=%s", error.reason, error)
+            return False
+        return True
 
     async def _take(self, source: str, path: Path) -> None:
         """A stick that cannot be written is left alone until it is put in again."""
@@ -75,10 +122,11 @@ class TakingHome:
                 "results.not-written source=%s reason=%s error=%s", source, error.reason, error
             )
         else:
-            log.info("results.written source=%s devices=%d", source, len(self._view().entries))
+            devices, logs = len(self._view().entries), len(self._lines)
+            log.info("results.written source=%s devices=%d logs=%d", source, devices, logs)
 
     def _results(self) -> Results:
         now = self._now()
         entries = self._view().entries.values()
         items = (Item(each.raw, min(OLDEST, max(0, int(now - each.heard)))) for each in entries)
-        return Results(max(0, int(now)), tuple(items))
+        return Results(max(0, int(now)), tuple(items), self._lines)

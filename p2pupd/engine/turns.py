@@ -105,9 +105,21 @@ class Turns:
 
     async def began(self, release: Release) -> None:
         """It is being installed now, after the resumes that are known. Told only then: until the
-        record says that it installs, its history is that of attempts before them."""
-        course = self.question(release).course
-        await self._remember(replace(course, resumed=self._orders.resumed(*_key(release))))
+        record says that it installs, its history is that of attempts before them.
+
+        Raises HostError or SpaceError where what failed here before would be forgiven again and
+        again, because this attempt cannot be remembered."""
+        key, course = _key(release), self.question(release).course
+        await self._remember(replace(course, resumed=self._orders.resumed(*key)))
+        if key in await asyncio.to_thread(self._parts.journal.bad_releases):
+            await self._keep()
+            await asyncio.to_thread(self._parts.journal.clear_bad, *key)
+
+    def forgiven(self, component: str, release: int) -> bool:
+        """Whether a signed resume came after this device began to install it last: what failed
+        here is over then."""
+        key = (ComponentId(component), release)
+        return self._orders.resumed(*key) > self.resumed(*key)
 
     async def gates(self, release: Release) -> tuple[Gate, ...]:
         """All closed gates of now; changes nothing."""
@@ -249,13 +261,15 @@ class Turns:
 
     async def _save(self) -> None:
         """A disk that is full costs memory of the course after a restart, and no more."""
-        if self._file is None:
-            return
-        async with self._saving:
-            try:
+        try:
+            await self._keep()
+        except UpdateError as error:
+            log.warning("rollouts.not-kept reason=%s error=%s", error.reason, error)
+
+    async def _keep(self) -> None:
+        if self._file is not None:
+            async with self._saving:
                 await asyncio.to_thread(self._file.save, dict(self._courses), self._consents)
-            except UpdateError as error:
-                log.warning("rollouts.not-kept reason=%s error=%s", error.reason, error)
 
     def _wake_up(self, gates: tuple[Gate, ...]) -> None:
         """Ask anew when the first of them may open by itself."""

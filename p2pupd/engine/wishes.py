@@ -45,14 +45,16 @@ async def consent(parts: Parts, records: Records, handlers: Handlers, wish: Appr
         if not waiting or waiting[0].release is None:
             raise NothingToDo("nothing waits for consent; name a release to allow it ahead")
         number = waiting[0].release.release
-    await _forgive(parts, (parts.install.component, number), again=wish.again)
+    await _forgive(parts, handlers, (parts.install.component, number), again=wish.again)
     await handlers.turns.approve(number, ahead=wish.ahead)
     return number
 
 
-async def _forgive(parts: Parts, which: tuple[str, int], *, again: bool) -> None:
+async def _forgive(
+    parts: Parts, handlers: Handlers, which: tuple[str, int], *, again: bool
+) -> None:
     """A release that has failed here before is allowed only when that is said."""
-    reason = (await asyncio.to_thread(parts.journal.bad_releases)).get(which)
+    reason = (await handlers.bad()).get(which)
     if reason is None:
         return
     if not again:

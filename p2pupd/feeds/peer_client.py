@@ -14,6 +14,7 @@ from p2pupd.feeds.neighbour_settings import NeighbourFeedSettings
 from p2pupd.model.device import Neighbour
 from p2pupd.model.ids import DeviceId, ManifestDigest, Sha256
 from p2pupd.model.release import Artifact
+from p2pupd.trust.logbook import MAX_BYTES as MOST_LOG
 from p2pupd.wire import bundle, messages, sync
 from p2pupd.wire.messages import Hello, Notify
 
@@ -85,6 +86,16 @@ class PeerClient:
         url = _url(neighbour.host, neighbour.port, "sync")
         timeout = self._settings.answer_timeout
         _, answer = await self._call("POST", url, sync.MAX_BYTES, timeout, body=raw)
+        return answer
+
+    async def log(self, neighbour: Neighbour) -> bytes:
+        """The neighbour's newest lines of history, as signed (trust.logbook); not yet verified.
+
+        Raises FetchError (404: it tells none) or ProtocolError.
+        """
+        url = _url(neighbour.host, neighbour.port, "log")
+        timeout = self._settings.answer_timeout
+        _, answer = await self._call("GET", url, MOST_LOG, timeout)
         return answer
 
     async def layer(self, host: str, port: int, sha256: Sha256, length: int) -> bytearray:

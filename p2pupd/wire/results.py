@@ -1,7 +1,9 @@
-"""What a stick carries home: the signed records of a floor, as one device holds them."""
+"""What a stick carries home: the signed records of a floor, as one device holds them, and lines of
+its devices' histories, each signed by its device."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from p2pupd.errors import ProtocolError
 from p2pupd.wire import codec
@@ -16,17 +18,19 @@ PAGE: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """`at` is when the writer wrote them, in Unix seconds by its clock: a claim."""
+    """`at` is when the writer wrote them, in Unix seconds by its clock: a claim. `logs` are
+    envelopes of lines of history (trust.logbook)."""
 
     at: int
     items: tuple[Item, ...]
+    logs: tuple[bytes, ...] = ()
 
 
 def encode(results: Results) -> bytes:
     """As written. Raises ProtocolError where it is more than MAX_BYTES."""
     rows = [[each.raw, each.age] for each in results.items]
-    pages = [rows[start : start + PAGE] for start in range(0, len(rows), PAGE)]
-    raw = codec.pack({"v": VERSION, "at": results.at, "i": pages})
+    fields = {"v": VERSION, "at": results.at, "i": _pages(rows), "l": _pages(results.logs)}
+    raw = codec.pack(fields)
     if len(raw) > MAX_BYTES:
         raise ProtocolError(f"results of {len(raw)} bytes; at most {MAX_BYTES} are written")
     return raw
@@ -37,12 +41,25 @@ def decode(raw: bytes) -> Results:
     fields = codec.unpack(raw, MAX_BYTES)
     if not isinstance(fields, dict) or fields.get("v") != VERSION:
         raise ProtocolError(f"not results of version {VERSION}")
-    at, pages = fields.get("at"), fields.get("i")
+    at = fields.get("at")
     if not isinstance(at, int) or isinstance(at, bool) or not 0 <= at <= MOST:
         raise ProtocolError("`at` is not a time")
+    items = tuple(map(_item, _listed(fields, "i")))
+    logs = tuple(_listed(fields, "l")) if "l" in fields else ()
+    if not all(isinstance(each, bytes) for each in logs):
+        raise ProtocolError("`l` is not envelopes")
+    return Results(at, items, logs)
+
+
+def _pages(rows: Sequence[Any]) -> list[Sequence[Any]]:
+    return [rows[start : start + PAGE] for start in range(0, len(rows), PAGE)]
+
+
+def _listed(fields: dict[str, Any], name: str) -> Iterator[Any]:
+    pages = fields.get(name)
     if not isinstance(pages, list) or not all(isinstance(page, list) for page in pages):
-        raise ProtocolError("`i` is not lists of items")
-    return Results(at, tuple(_item(row) for page in pages for row in page))
+        raise ProtocolError(f"`{name}` is not lists of items")
+    return (row for page in pages for row in page)
 
 
 def _item(row: object) -> Item:

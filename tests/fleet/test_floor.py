@@ -1,5 +1,6 @@
 """What real daemons know of each other: the whole floor, the silent ones, and nothing made up."""
 
+import json
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -85,10 +86,17 @@ async def test_every_device_shows_what_every_other_runs_and_that_the_stick_may_g
         assert figures["p2pupd_fleet_devices", "here"] == 1
 
         async def home() -> bool:
-            shown = await p2pupd("repo", "show", "--results", str(floor.stick))
-            return shown.count("confirmed") == 2
+            found = json.loads(
+                await p2pupd("repo", "show", "--results", "--json", str(floor.stick))
+            )
+            [devices], [logs] = found["floors"].values(), found["logs"].values()
+            done = [each["id"] for each in devices if _confirmed(each)]
+            told = {line["event"] for each in done for line in logs[each]["lines"]}
+            return len(done) == 2 and len(logs) == 3 and "deployment.confirmed" in told
 
-        await until(home, 20, "the stick brings both results home")
+        await until(home, 60, "the stick brings results and logs home")
+        shown = await p2pupd("repo", "show", "--results", str(floor.stick))
+        assert "logs of 3 of 3 device(s)" in shown
         assert "demo-os 1.1" in await p2pupd("repo", "show", str(floor.stick))
 
 

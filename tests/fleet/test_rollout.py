@@ -7,7 +7,18 @@ import pytest
 
 from p2pupd.demo.device import COMPONENT, HARDWARE, Device
 from p2pupd.model.rollout import Rollout
-from scenarios.lib.fleet import PASS, Fleet, Json, events, fleet, on, p2pupd, powered, until
+from scenarios.lib.fleet import (
+    PASS,
+    Fleet,
+    Json,
+    all_reach,
+    events,
+    fleet,
+    on,
+    p2pupd,
+    powered,
+    until,
+)
 from scenarios.lib.office import Office
 
 SIZE = 256 * 1024
@@ -15,6 +26,7 @@ QUICK: dict[str, Json] = {
     "health": {"interval": 0.05, "successes": 1, "settle": 0.0, "deadline": 1},
     "fleet": {"interval": 0.3, "pace": 0.1},
 }
+SETTLE = 2
 CANARIES_FIRST = Rollout(canary_groups=("canary",), max_failures=200)
 
 
@@ -53,7 +65,8 @@ async def test_a_release_that_fails_halts_everywhere_until_an_operator_resumes_i
     office: Office, floor: Fleet, tmp_path: Path
 ) -> None:
     operator = tmp_path / "operator"
-    settings = QUICK | {"site": {"operators": [await _operator(operator, office.anchor)]}}
+    orders = {"operators": [await _operator(operator, office.anchor)], "settle": SETTLE}
+    settings = QUICK | {"site": orders}
     canary_settings = settings | {"fleet": {**QUICK["fleet"], "groups": ["canary"]}}
     seed = floor.seed(settings=settings)
     canary = floor.device("canary", settings=canary_settings, healthy=False)
@@ -64,8 +77,8 @@ async def test_a_release_that_fails_halts_everywhere_until_an_operator_resumes_i
         return "halted" in await _codes(later) and bool(said.get("halts"))
 
     async def goes_on() -> bool:
-        said = await _said(canary, later)
-        return "halted" not in await _codes(later) and said.get("halts") == []
+        codes, said = await _codes(later), await _said(canary, later)
+        return "wave" in codes and "halted" not in codes and said.get("halts") == []
 
     async def failed_after(resume: int) -> bool:
         said = await _said(later, canary)
@@ -79,12 +92,20 @@ async def test_a_release_that_fails_halts_everywhere_until_an_operator_resumes_i
         assert await failed_after(0)
         await on(later, "site", "resume", "1", "--operator", str(operator), PASS)
         await until(goes_on, 20, "the resume crosses the floor")
-        assert await _codes(later) == ["listening"]
-        orders = (await canary.status() or {})["site"]["orders"]
-        assert [each["kind"] for each in orders] == ["resume"]
-        await on(canary, "approve", "1", "--again")
-        await until(lambda: failed_after(orders[0]["sequence"]), 60, "it fails once more")
+        [resume] = (await canary.status() or {})["site"]["orders"]
+        assert resume["kind"] == "resume"
+        await until(lambda: failed_after(resume["sequence"]), 60, "it fails once more")
         await until(halted, 20, "halted again")
         told = [each["event"] for each in await events(later)]
         assert told.count("rollout.halted") == 2
         assert "deployment.installing" not in told
+        await _mended(canary, later, operator)
+
+
+async def _mended(canary: Device, later: Device, operator: Path) -> None:
+    """What made the canary fail is repaired; then one resume is enough for all."""
+    canary.healthy = True
+    canary.prepare()
+    await on(later, "site", "resume", "1", "--operator", str(operator), PASS)
+    await all_reach([canary, later], "confirmed", within=60)
+    assert (await canary.status() or {})["bad"] == []

@@ -64,6 +64,9 @@ class Seed:
         assert sha256 == DIGEST
         self.gave += amount
 
+    async def log(self) -> bytes:
+        return b"lines"
+
     async def sync(self, raw: bytes) -> bytes:
         raise AssertionError("nobody compares anything here")
 

@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import socket
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +39,7 @@ class Device:
         self.manifest: bytes | None = None
         self.files: dict[str, Path] = {}
         self.heard: list[tuple[Notify, str]] = []
+        self.lines: Callable[[], bytes] = lambda: b"lines"
         self.thinking = asyncio.Event()
         self.thinking.set()
 
@@ -59,6 +60,9 @@ class Device:
         return path.read_bytes() if path else None
 
     def sent(self, sha256: Sha256, amount: int) -> None: ...
+
+    async def log(self) -> bytes:
+        return self.lines()
 
     async def sync(self, raw: bytes) -> bytes:
         return raw
@@ -128,11 +132,10 @@ def artifact(caller: Caller, tmp_path: Path) -> str:
 
 async def until_closed(sock: socket.socket) -> bytes:
     """Everything that still comes until the server closes or resets."""
-    loop = asyncio.get_running_loop()
     received = b""
     async with asyncio.timeout(10):
         try:
-            while chunk := await loop.sock_recv(sock, 65536):
+            while chunk := await asyncio.get_running_loop().sock_recv(sock, 65536):
                 received += chunk
         except ConnectionError:
             pass

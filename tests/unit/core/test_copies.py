@@ -1,3 +1,4 @@
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +17,11 @@ def _view(*found: Seen) -> View:
     return View({each.record.device: each for each in found})
 
 
-def _held(*found: Seen, wanted: int = 2) -> tuple[int, int, bool] | None:
-    told = copies(_view(*found), [RELEASE], wanted, NOW)
+def _held(
+    *found: Seen, wanted: int = 2, retired: Iterable[Seen] = ()
+) -> tuple[int, int, bool] | None:
+    gone = frozenset(each.record.device for each in retired)
+    told = copies(_view(*found), [RELEASE], wanted, NOW, retired=gone)
     return (told[0].held, told[0].needed, told[0].enough) if told else None
 
 
@@ -39,6 +43,12 @@ def test_the_seed_leaves_with_the_stick_and_a_leech_gives_nothing() -> None:
 def test_who_is_silent_does_not_count() -> None:
     gone = replace(_device(2), alive=NOW + 1.0, lost=NOW + 2.0)
     assert _held(_device(1), gone, _device(3, holds=False)) == (1, 2, False)
+
+
+def test_who_is_silent_wants_it_all_the_same_until_it_is_retired() -> None:
+    silent = [replace(_device(each, holds=False), lost=NOW + 2.0) for each in (2, 3)]
+    assert _held(_device(1), *silent) == (1, 2, False)
+    assert _held(_device(1), *silent, retired=silent) == (1, 1, True)
 
 
 def test_where_fewer_devices_take_it_all_of_them_are_enough() -> None:

@@ -69,9 +69,14 @@ def test_the_last_end_counts() -> None:
     assert of(record(ME, history=ends[::-1])) is Evidence.FAILED
 
 
-def test_what_failed_before_the_last_resume_is_over() -> None:
-    assert of(reverted(ME, RELEASE, resumed=4), resumed=5) is Evidence.OUTSIDE
+def test_what_failed_before_the_last_resume_is_to_be_tried_again() -> None:
+    assert of(reverted(ME, RELEASE, resumed=4), resumed=5) is Evidence.OPEN
     assert of(reverted(ME, RELEASE, resumed=5), resumed=5) is Evidence.FAILED
+
+
+def test_who_goes_back_after_a_resume_may_have_begun_before_it() -> None:
+    goes_back = doing(ME, RELEASE, Phase.REVERTING, reason="unhealthy")
+    assert of(goes_back, resumed=5) is Evidence.INSTALLS
 
 
 def test_a_way_back_is_for_those_that_it_names() -> None:
@@ -86,6 +91,12 @@ def test_a_stage_succeeds_when_its_limit_is_out_of_reach() -> None:
     assert Stage(members=10, confirmed=1).succeeded(1000)
     assert not Stage(members=10).succeeded(1000)
     assert Stage().succeeded(1)
+
+
+def test_a_stage_whose_only_device_is_forgiven_has_not_succeeded() -> None:
+    said = seen(reverted(ME, RELEASE, resumed=4))
+    assert Tally(RELEASE, [said], resumed=5).stages[1] == Stage(members=1)
+    assert not Tally(RELEASE, [said], resumed=5).stages[1].succeeded(200)
 
 
 def test_a_limit_is_reached_at_its_very_share() -> None:

@@ -234,6 +234,40 @@ async def test_a_silent_neighbour_is_lost_after_some_hellos_and_then_forgotten()
         await eventually(lambda: len(view) == 0)
 
 
+async def test_one_silent_device_that_is_back_has_the_others_asked_too() -> None:
+    floor, heard = Floor(), Heard()
+    for number in range(1, 9):
+        floor.add(number)
+    async with viewing(floor, heard, replace(SETTINGS, lost_after=1)) as view:
+        for number in range(1, 9):
+            view.neighbour_seen(hint(number))
+        await eventually(lambda: len(view.neighbours()) == 8)
+        answers = dict(floor.answers)
+        floor.answers.clear()
+        for number in range(2, 9):
+            view.suspect(device(number))
+        await eventually(lambda: len(floor.asked) >= 8 + 3 * 7)
+        view.suspect(device(1))
+        await eventually(lambda: view.neighbours() == ())
+        floor.answers.update(answers)
+        await eventually(lambda: device(1) in {each.id for each in view.neighbours()}, within=2)
+        await eventually(lambda: len(view.neighbours()) == 8, within=1)
+
+
+async def test_a_silent_device_of_a_small_floor_is_asked_every_few_seconds_for_good() -> None:
+    floor, heard = Floor(), Heard()
+    floor.add(1)
+    async with viewing(floor, heard, replace(SETTINGS, lost_after=1)) as view:
+        view.neighbour_seen(hint(1))
+        await eventually(lambda: heard.seen)
+        answers = dict(floor.answers)
+        floor.answers.clear()
+        view.suspect(device(1))
+        await eventually(lambda: len(floor.asked) >= 5, within=8)
+        floor.answers.update(answers)
+        await eventually(view.neighbours, within=2.1)
+
+
 async def test_neighbours_are_asked_regularly_and_what_changed_is_told() -> None:
     floor, heard = Floor(), Heard()
     floor.add(1)

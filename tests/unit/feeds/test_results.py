@@ -6,10 +6,12 @@ import pytest
 from p2pupd.cli.app import run
 from p2pupd.errors import NothingToDo, SourceGone, SpaceError, TrustError, UnsafeMedia
 from p2pupd.feeds.results import DIRECTORY, MAX_FILES, read_results, write_results
+from p2pupd.model.ids import Realm
+from p2pupd.model.logbook import LogLine
 from p2pupd.publisher.results import results
 from p2pupd.wire.results import Results, encode
 from p2pupd.wire.sync import Item
-from tests.saying import NOW, REALM, device, signed
+from tests.saying import NOW, REALM, device, log_of, signed
 
 ME = device(1).id
 
@@ -33,6 +35,19 @@ def test_results_are_written_beside_the_repository_and_read_at_the_office(stick:
     assert told[device(2).id]["last_sign"] == NOW - 60
     assert found["dropped"] == {}
     assert os.listdir(stick / "p2pupd") == []
+
+
+def test_each_devices_newest_lines_are_read_and_those_of_others_are_dropped(stick: Path) -> None:
+    old, new = (log_of(2, at, LogLine(at, "order.taken", (("order", "hold"),))) for at in (5, 9))
+    forged = new[:-1] + b"\0"
+    other = log_of(2, 99, realm=Realm("f" * 16))
+    items = (Item(signed(2), 0),)
+    write_results(stick, REALM, ME, encode(Results(NOW, items, (new, forged, signed(2)))))
+    write_results(stick, REALM, device(3).id, encode(Results(NOW, items, (old, other))))
+    found = results(stick, NOW)
+    line = {"at": 9, "event": "order.taken", "fields": {"order": "hold"}}
+    assert found["logs"] == {REALM: {device(2).id: {"at": 9, "lines": [line]}}}
+    assert found["dropped"] == {"forged": 1, "malformed": 1, "other-realm": 1}
 
 
 def test_the_last_writing_of_a_device_replaces_its_first(stick: Path) -> None:
@@ -100,11 +115,16 @@ def test_a_stick_without_results_says_so(stick: Path, capsys: pytest.CaptureFixt
 
 
 def test_the_office_sees_a_table(stick: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_results(stick, REALM, ME, _file(signed(1, at=0), b"x"))
+    lines = (log_of(1, NOW, LogLine(NOW, "daemon.ready"), LogLine(NOW, "order.taken")),)
+    write_results(stick, REALM, ME, encode(Results(NOW, (Item(signed(1, at=0), 0),), lines)))
+    write_results(stick, REALM, device(2).id, _file(b"x"))
     assert run(["repo", "show", "--results", str(stick)]) == 0
     shown = capsys.readouterr()
     assert f"realm {REALM}" in shown.out
     assert "1 device(s)" in shown.out
+    assert "logs of 1 of 1 device(s)" in shown.out
+    assert f"{ME[:14]}  " in shown.out
+    assert shown.out.endswith("order.taken\n")
     assert "left out: 1 malformed" in shown.err
     assert run(["repo", "show", "--results", "--json", str(stick)]) == 0
     assert ME in capsys.readouterr().out

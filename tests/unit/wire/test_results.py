@@ -12,6 +12,12 @@ def test_results_come_home_as_they_were_written(count: int) -> None:
     assert decode(encode(results)) == results
 
 
+def test_lines_of_history_come_home_too_and_may_be_missing() -> None:
+    results = Results(7, (Item(b"1", 1),), tuple(b"%d" % number for number in range(PAGE + 1)))
+    assert decode(encode(results)) == results
+    assert decode(codec.pack({"v": 1, "at": 7, "i": [[[b"1", 1]]]})).logs == ()
+
+
 def test_more_than_fits_is_not_written() -> None:
     with pytest.raises(ProtocolError):
         encode(Results(7, (Item(b"\0" * MAX_BYTES, 0),)))
@@ -29,6 +35,8 @@ def test_more_than_fits_is_not_written() -> None:
         {"v": 1, "at": 1, "i": [[1]]},
         {"v": 1, "at": 1, "i": [[[b"raw", True]]]},
         {"v": 1, "at": 1, "i": [[["raw", 1]]]},
+        {"v": 1, "at": 1, "i": [], "l": None},
+        {"v": 1, "at": 1, "i": [], "l": [["text"]]},
     ],
 )
 def test_what_is_malformed_is_refused(value: object) -> None:
