@@ -276,8 +276,8 @@ class Daemon:
             self.engine,
             accounts,
             self._watcher,
-            lambda: self._port,
-            self.fleet.beat,
+            port=lambda: self._port,
+            beat=self.fleet.beat,
         )
         watch = CopiesWatch(self.engine, self.fleet, self.taking_home.news, self.board.look)
         self._tasks.start("results", self.taking_home.run())

@@ -15,6 +15,9 @@ R = TypeVar("R")
 SOAK: Final = re.compile(r"(\d{1,6})([mhd])", re.ASCII)
 SHARE: Final = re.compile(r"(\d{1,3})(?:\.(\d))? ?%", re.ASCII)
 MINUTES: Final = {"m": 1, "h": 60, "d": 24 * 60}
+_OPTIONS: Final = (
+    "waves", "canaries", "canary_soak", "max_failures", "max_concurrent", "windows", "deadline",
+)  # fmt: skip
 
 
 def rollout_options(command: Callable[..., R]) -> Callable[..., R]:
@@ -36,37 +39,40 @@ def rollout_options(command: Callable[..., R]) -> Callable[..., R]:
     @click.option("--window", "windows", multiple=True, help="Mon-Fri 22:00-05:00; repeatable.")
     @click.option("--deadline", metavar="DATE", help="Then windows and deferral end: 2027-01-31.")
     @functools.wraps(command)
-    def wrapper(
-        *args: Any,
-        waves: str | None,
-        canaries: tuple[str, ...],
-        canary_soak: str | None,
-        max_failures: str | None,
-        max_concurrent: int | None,
-        windows: tuple[str, ...],
-        deadline: str | None,
-        **others: Any,
-    ) -> R:
-        if canary_soak is not None and not canaries:
-            raise UsageError("--canary-soak: there are no canaries; name their group by --canary")
-        if (waves or canaries) and max_failures is None:
-            raise UsageError(
-                "--waves and --canary need --max-failures: the share of a wave whose failure "
-                "halts the release everywhere"
-            )
-        limit = None if max_failures is None else _permille(max_failures, "--max-failures")
-        policy = Rollout(
-            waves=EVERYBODY if waves is None else tuple(map(_wave, waves.split(","))),
-            canary_groups=canaries,
-            canary_soak_minutes=_minutes(canary_soak or "0m", "--canary-soak"),
-            max_failures=limit,
-            windows=windows,
-            deadline=None if deadline is None else _time(deadline),
-            max_concurrent=max_concurrent,
-        )
-        return command(*args, rollout=policy, **others)
+    def wrapper(*args: Any, **given: Any) -> R:
+        said = {name: given.pop(name) for name in _OPTIONS}
+        return command(*args, rollout=_policy(**said), **given)
 
     return wrapper
+
+
+def _policy(
+    *,
+    waves: str | None,
+    canaries: tuple[str, ...],
+    canary_soak: str | None,
+    max_failures: str | None,
+    max_concurrent: int | None,
+    windows: tuple[str, ...],
+    deadline: str | None,
+) -> Rollout:
+    if canary_soak is not None and not canaries:
+        raise UsageError("--canary-soak: there are no canaries; name their group by --canary")
+    if (waves or canaries) and max_failures is None:
+        raise UsageError(
+            "--waves and --canary need --max-failures: the share of a wave whose failure "
+            "halts the release everywhere"
+        )
+    limit = None if max_failures is None else _permille(max_failures, "--max-failures")
+    return Rollout(
+        waves=EVERYBODY if waves is None else tuple(map(_wave, waves.split(","))),
+        canary_groups=canaries,
+        canary_soak_minutes=_minutes(canary_soak or "0m", "--canary-soak"),
+        max_failures=limit,
+        windows=windows,
+        deadline=None if deadline is None else _time(deadline),
+        max_concurrent=max_concurrent,
+    )
 
 
 def rollout_lines(said: dict[str, Any]) -> list[str]:

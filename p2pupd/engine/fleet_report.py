@@ -70,6 +70,10 @@ def _device(seen: Seen, now: float, near: bool) -> Json:
         ],
         "deployment": _deployment(record.deployment),
         "history": [_update(each) for each in record.history],
+        "halts": [
+            {"component": each.component, "release": each.release, "resumed": each.resumed}
+            for each in record.halts
+        ],
         "holds": list(record.holds),
         "bytes": counts,
         "store_free": record.store_free,
@@ -88,6 +92,7 @@ def _deployment(state: DeploymentState | None) -> Json | None:
         "done": state.done,
         "length": state.length,
         "reason": state.reason,
+        "ticket": state.ticket,
     }
 
 
@@ -100,4 +105,5 @@ def _update(update: Update) -> Json:
         "at": update.at,
         "reason": update.reason,
         "detail": update.detail,
+        "resumed": update.resumed,
     }

@@ -131,6 +131,7 @@ class Handlers:
 
     async def _write_slot(self, record: Deployment, _: do.Command) -> Result:
         release = _release(record)
+        await self.turns.began(release)
         journal = self._parts.journal
         installer = self._installer().installer
         before = await installer.boot_facts()

@@ -100,10 +100,14 @@ class Turns:
         if gates:
             self._wake_up(gates)
             return gates
-        resumed = asked.orders.resumed(*_key(release))
-        await self._remember(replace(asked.course, resumed=resumed))
         self._taken = record.id
         return ()
+
+    async def began(self, release: Release) -> None:
+        """It is being installed now, after the resumes that are known. Told only then: until the
+        record says that it installs, its history is that of attempts before them."""
+        course = self.question(release).course
+        await self._remember(replace(course, resumed=self._orders.resumed(*_key(release))))
 
     async def gates(self, release: Release) -> tuple[Gate, ...]:
         """All closed gates of now; changes nothing."""

@@ -76,7 +76,11 @@ async def test_every_device_shows_what_every_other_runs_and_that_the_stick_may_g
         assert "[red]" in page.replace("│", "").replace("\n", "").replace(" ", "")
         assert "3 device(s), 0 silent" in page
         assert "you may remove the stick now" in await on(devices[0], "status")
-        assert [each for each in await events(seed) if each["event"] == "site.complete"]
+
+        async def complete() -> bool:
+            return "site.complete" in {each["event"] for each in await events(seed)}
+
+        await until(complete, 5, "the seed tells that the stick may go")
         figures = await scraped(seed, "socket")
         assert figures["p2pupd_fleet_devices", "here"] == 1
 

@@ -19,9 +19,8 @@ def order(kind: OrderKind, sequence: int, **changes: Any) -> Order:
         about = {"device": DEVICE}
     if kind is OrderKind.SEED_CAP:
         about = {"value": 1000}
-    return Order(
-        kind, REALM, "", sequence=sequence, **({"operator": ANNE, "epoch": 1} | about | changes)
-    )
+    said: dict[str, Any] = {"operator": ANNE, "epoch": 1} | about | changes
+    return Order(kind, REALM, "", sequence=sequence, **said)
 
 
 def test_without_orders_nothing_is_ordered() -> None:

@@ -1,0 +1,90 @@
+"""A rollout on real daemons: it halts where devices fail, and goes on where an operator says so."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from p2pupd.demo.device import COMPONENT, HARDWARE, Device
+from p2pupd.model.rollout import Rollout
+from scenarios.lib.fleet import PASS, Fleet, Json, events, fleet, on, p2pupd, powered, until
+from scenarios.lib.office import Office
+
+SIZE = 256 * 1024
+QUICK: dict[str, Json] = {
+    "health": {"interval": 0.05, "successes": 1, "settle": 0.0, "deadline": 1},
+    "fleet": {"interval": 0.3, "pace": 0.1},
+}
+CANARIES_FIRST = Rollout(canary_groups=("canary",), max_failures=200)
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    made = Office(tmp_path / "office", SIZE)
+    made.add(1, size=SIZE, component=COMPONENT, hardware_ids=(HARDWARE,), rollout=CANARIES_FIRST)
+    return made
+
+
+@pytest.fixture
+async def floor(office: Office) -> AsyncIterator[Fleet]:
+    async with fleet(None, office.anchor) as made:
+        yield made
+
+
+async def _operator(directory: Path, anchor: Path) -> str:
+    """Make an operator; his public key."""
+    said = await p2pupd("site", "init", str(directory), "--anchor", str(anchor), PASS)
+    return said.split('operators = ["')[1].split('"')[0]
+
+
+async def _said(asked: Device, about: Device) -> Json:
+    """What `asked` knows of the other device."""
+    found: list[Json] = await asked.ask("/v1/fleet") or []
+    known = (each for each in found if each["links"] and each["links"][0]["address"])
+    return next((each for each in known if each["links"][0]["address"] == about.address), {})
+
+
+async def _codes(asked: Device) -> list[str]:
+    found = await asked.ask("/v1/why") or {"gates": []}
+    return [gate["code"] for gate in found["gates"]]
+
+
+async def test_a_release_that_fails_halts_everywhere_until_an_operator_resumes_it(
+    office: Office, floor: Fleet, tmp_path: Path
+) -> None:
+    operator = tmp_path / "operator"
+    settings = QUICK | {"site": {"operators": [await _operator(operator, office.anchor)]}}
+    canary_settings = settings | {"fleet": {**QUICK["fleet"], "groups": ["canary"]}}
+    seed = floor.seed(settings=settings)
+    canary = floor.device("canary", settings=canary_settings, healthy=False)
+    later = floor.device("later", settings=settings)
+
+    async def halted() -> bool:
+        said = await _said(seed, later)
+        return "halted" in await _codes(later) and bool(said.get("halts"))
+
+    async def goes_on() -> bool:
+        said = await _said(canary, later)
+        return "halted" not in await _codes(later) and said.get("halts") == []
+
+    async def failed_after(resume: int) -> bool:
+        said = await _said(later, canary)
+        return bool(said.get("history")) and said["history"][0]["resumed"] == resume
+
+    async with powered([seed, canary, later]):
+        office.stick(tmp_path / "pocket").rename(floor.stick)
+        await until(halted, 60, "the canary fails, and the release is halted")
+        said = await _said(seed, later)
+        assert said["halts"] == [{"component": COMPONENT, "release": 1, "resumed": 0}]
+        assert await failed_after(0)
+        await on(later, "site", "resume", "1", "--operator", str(operator), PASS)
+        await until(goes_on, 20, "the resume crosses the floor")
+        assert await _codes(later) == ["listening"]
+        orders = (await canary.status() or {})["site"]["orders"]
+        assert [each["kind"] for each in orders] == ["resume"]
+        await on(canary, "approve", "1", "--again")
+        await until(lambda: failed_after(orders[0]["sequence"]), 60, "it fails once more")
+        await until(halted, 20, "halted again")
+        told = [each["event"] for each in await events(later)]
+        assert told.count("rollout.halted") == 2
+        assert "deployment.installing" not in told
