@@ -16,6 +16,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from p2pupd.api.tokens import Token
 from p2pupd.errors import ConfigError, NotAllowed
@@ -29,7 +30,6 @@ OPEN: Final = frozenset({"/v1/openapi.json"})
 """What anybody may read who gets so far."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 Door = Callable[[web.Request], None]
 """Raises NotAllowed, or an HTTP answer, for who may not call the control API."""
 

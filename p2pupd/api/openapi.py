@@ -226,4 +226,4 @@ def _status() -> Json:
     objects = dict.fromkeys(("store", "site", "limits"), "object")
     plain = {name: {"type": kind} for name, kind in (texts | objects).items()}
     lists = {name: _list(OBJECT) for name in ("transfers", "stored")}
-    return plain | lists | {name: MAYBE for name in ("manifest", "installed", "deployment")}
+    return plain | lists | dict.fromkeys(("manifest", "installed", "deployment"), MAYBE)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from p2pupd.api import peer
 from p2pupd.api.control import BODY_LIMIT, Controls, control_routes, errors
@@ -84,13 +85,12 @@ class Operators:
         return (each.lower() for each in self._dashboard.names)
 
 
-def _paced(gate: Gate) -> Any:
+def _paced(gate: Gate) -> Middleware:
     @web.middleware
-    async def admit(request: web.Request, handler: Any) -> web.StreamResponse:
+    async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
         with gate.admitted(request.remote or "") as admitted:
             if not admitted:
                 raise web.HTTPTooManyRequests(headers={"Retry-After": "1"})
-            answer: web.StreamResponse = await handler(request)
-            return answer
+            return await handler(request)
 
     return admit

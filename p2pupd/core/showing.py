@@ -37,6 +37,10 @@ _DOING: Final = {
     Phase.REVERTING: Shown.FAILED,
 }
 
+_RESTARTS: Final = frozenset({Phase.INSTALLING, Phase.ARMED, Phase.REVERTING})
+RESTART: Final = 300.0
+"""Seconds for which a device that has said that it restarts is not called silent."""
+
 
 def newest_for(record: StatusRecord, releases: Iterable[Release]) -> Release | None:
     """The highest release for what that device installs; None where there is none."""
@@ -51,11 +55,12 @@ def newest_for(record: StatusRecord, releases: Iterable[Release]) -> Release | N
 def shown(seen: Seen, newest: Release | None, resumed: int, now: float) -> Shown:
     """The word for a device, where `newest` is `newest_for` it and `resumed` the sequence of the
     last resume of that."""
-    record = seen.record
-    if seen.silent(now):
+    record, doing = seen.record, seen.record.deployment
+    restarts = doing is not None and doing.phase in _RESTARTS and now - seen.last_sign < RESTART
+    if seen.silent(now) and not restarts:
         return Shown.SILENT
-    if record.deployment is not None and record.deployment.phase in _DOING:
-        return _DOING[record.deployment.phase]
+    if doing is not None and doing.phase in _DOING:
+        return _DOING[doing.phase]
     if newest is None:
         return Shown.CURRENT if record.components else Shown.CARRIER
     if evidence(record, newest, resumed) is Evidence.FAILED:

@@ -110,8 +110,10 @@ def _course(board: Json) -> Html:
         return _line("calm", "○", "No release for this floor yet")
     if not running:
         failed = sum(each["failed"] for each in board["releases"])
-        more = f"{count(failed, 'device')} went back to the old release" if failed else ""
-        return _line("calm", "✓", "Every device is done", more)
+        if failed:
+            more = f"{count(failed, 'device')} went back to the old release"
+            return _line("warn", "✓", "Every device is done", more)
+        return _line("calm", "✓", "Every device is up to date")
     first = running[0]
     said = f"{first['component']} {first['version']}: {percent(first['share'])}"
     return _line("calm", "▶", said, _forecast(first))
@@ -130,7 +132,7 @@ def _forecast(release: Json) -> str:
 def _kept(board: Json) -> str:
     found = [each["copies"] for each in board["releases"] if each["copies"]]
     least = min((each["held"] for each in found), default=0)
-    return f"the floor holds {count(least, 'complete copy').replace('copys', 'copies')} without it"
+    return f"the floor holds {count(least, 'complete copy')} without it"
 
 
 def _legend(devices: list[Json]) -> Html:
@@ -178,7 +180,8 @@ def _copies(release: Json) -> str:
     copies = release["copies"]
     if copies is None:
         return ""
-    return f"{copies['held']} of {copies['needed']} copies without the seed."
+    held = count(copies["held"], "complete copy")
+    return f"{held} without the seed, {copies['needed']} needed."
 
 
 def _waves(stages: list[Json]) -> Html:

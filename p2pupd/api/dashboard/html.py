@@ -3,7 +3,7 @@
 from html import escape
 from typing import Final
 
-VOID: Final = frozenset({"br", "hr", "img", "input", "link", "meta", "rect", "use"})
+VOID: Final = frozenset({"br", "hr", "img", "input", "link", "meta"})
 
 
 class Html(str):

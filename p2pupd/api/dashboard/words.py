@@ -75,8 +75,10 @@ def stamp(when: float) -> str | None:
 
 
 def count(number: int, noun: str) -> str:
-    """`1 device`, `2 devices`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """`1 device`, `2 devices`, `3 copies`."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}s"
 
 
 def percent(share: float) -> str:
