@@ -48,8 +48,10 @@ HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
-LOG_LINES: Final = 300
-FEW_LINES: Final = 8
+LOG_LINES: Final = 200
+FEW_LINES: Final = 6
+QUIET: Final = ("phase.changed",)
+"""Lines that only the whole log has."""
 READERS: Final = 48
 """So many pages are followed at once."""
 DEVICES: Final = 64
@@ -160,7 +162,8 @@ class Dashboard:
 
     async def _floor_parts(self) -> Parts:
         board = await self._controls.floor()
-        lines = await self._controls.history(FEW_LINES)
+        lines = await self._controls.history(LOG_LINES)
+        lines = [each for each in lines if each["event"] not in QUIET][-FEW_LINES:]
         return await asyncio.to_thread(floor_parts, board) | log_parts(lines)
 
     async def _log_parts(self) -> Parts:

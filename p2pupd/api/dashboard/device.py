@@ -1,13 +1,16 @@
 """One device as a part of a page, and lines of history."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from p2pupd.api.dashboard.floor import bar, sign_of, when
 from p2pupd.api.dashboard.html import Html, el, join
 from p2pupd.api.dashboard.live import Parts
 from p2pupd.api.dashboard.words import SIGNS, SOURCES, Json, grouped, moment, percent, size
 
-HEARD = {"here": "this one", "now": "a neighbour that answers", "heard": "by others"}
+HIDDEN: Final = ("at", "event", "id", "sha256", "digest")
+DULL: Final = ("", "0", "false")
+HEARD: Final = {"here": "this one", "now": "a neighbour that answers", "heard": "by others"}
 
 
 def device_parts(device: Json, why: Json) -> Parts:
@@ -29,9 +32,7 @@ def events(lines: list[Json]) -> Html:
 
 
 def _event(line: Json) -> Html:
-    fields = {
-        key: value for key, value in line.items() if key not in ("at", "event", "id") and value
-    }
+    fields = {name: said for name, said in line.items() if name not in HIDDEN and said not in DULL}
     said = " · ".join(f"{key} {value}" for key, value in fields.items())
     return el("li", when(line["at"]), el("b", line["event"]), el("span", said))
 
@@ -44,14 +45,19 @@ def _device(device: Json, why: Json) -> Html:
         el("span", sign_of(state), " ", SIGNS[state][1], class_=f"state s-{state}"),
         class_="title",
     )
+    left = el(
+        "div",
+        el("section", el("h2", "Why not"), _why(why), class_="panel"),
+        el("section", el("h2", "Updates"), _history(device["history"]), class_="panel"),
+        class_="stack",
+    )
+    right = el("section", el("h2", "What it is"), _facts(device), class_="panel")
     return el(
         "div",
         el("section", title, _doing(device["deployment"]), class_="panel"),
-        el("section", el("h2", "Why"), _why(why), class_="panel"),
-        el("section", el("h2", "What it is"), _facts(device), class_="panel"),
-        el("section", el("h2", "Updates"), _history(device["history"]), class_="panel"),
+        el("div", left, right, class_="columns"),
         id="device",
-        class_="columns",
+        class_="stack",
     )
 
 

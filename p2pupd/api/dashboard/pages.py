@@ -76,12 +76,10 @@ def floor_page(who: Json, parts: dict[str, Html], version: str, show: str | None
             "div",
             el("section", el("h2", "Rollout"), parts["rollout"], class_="panel"),
             el(
-                "section",
-                el("h2", "Who holds what"),
-                parts["heat"],
-                el("h2", "Where it came from"),
-                parts["bytes"],
-                class_="panel swarm",
+                "div",
+                el("section", el("h2", "Who holds what"), parts["heat"], class_="panel"),
+                el("section", el("h2", "Where it came from"), parts["bytes"], class_="panel"),
+                class_="stack",
             ),
             el(
                 "section",
