@@ -222,9 +222,9 @@ def _heat_row(release: Json, devices: list[Json]) -> Html:
     held = steps.count(HEAT_STEPS)
     name = f"{release['component']} {release['version']}"
     said = f"{name}: {held} of {count(len(devices), 'device')} hold all of it"
-    return el(
-        "div", el("p", said), el("div", *cells, class_="heat", aria_hidden="true"), class_="heats"
-    )
+    kind = "heat fine" if len(cells) >= DENSE else "heat"
+    drawn = el("div", *cells, class_=kind, aria_hidden="true")
+    return el("div", el("p", said), drawn, class_="heats")
 
 
 def _held(device: Json, release: Json) -> int:

@@ -24,6 +24,9 @@ INTERVAL: Final = 0.3
 """Seconds between two renderings at the least."""
 LOOK: Final = 1.0
 """Seconds after which a page is rendered again though nothing is known to have changed."""
+BUSY: Final = 4
+IDLE: Final = 20
+"""A page that takes long to render pauses so many times as long: after news, and without any."""
 ALIVE: Final = 15.0
 """Seconds after which a reader hears that the device is there."""
 BOOT: Final = secrets.token_hex(4)
@@ -39,6 +42,7 @@ class Live:
         self._parts: dict[str, tuple[Html, object, int]] = {}
         self._version = 0
         self._rendered: float | None = None
+        self._cost = 0.0
         self._lock = asyncio.Lock()
 
     async def now(self) -> tuple[str, dict[str, Html]]:
@@ -68,7 +72,7 @@ class Live:
 
     async def _wait(self) -> None:
         try:
-            async with asyncio.timeout(LOOK):
+            async with asyncio.timeout(max(LOOK, IDLE * self._cost)):
                 await self._news()
         except TimeoutError:
             return
@@ -81,10 +85,11 @@ class Live:
             if self._rendered is not None:
                 if self._rendered >= moment:
                     return
-                await asyncio.sleep(max(0.0, self._rendered + INTERVAL - loop.time()))
+                pause = max(INTERVAL, BUSY * self._cost)
+                await asyncio.sleep(max(0.0, self._rendered + pause - loop.time()))
             began = loop.time()
             self._take(await self._render())
-            self._rendered = began
+            self._rendered, self._cost = began, loop.time() - began
 
     def _take(self, parts: Parts) -> None:
         fresh: dict[str, tuple[Html, object, int]] = {}

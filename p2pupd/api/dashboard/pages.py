@@ -71,7 +71,7 @@ def floor_page(who: Json, parts: dict[str, Html], version: str, show: str | None
         who,
         "/",
         parts["banner"],
-        el("section", el("h2", "Devices"), parts["legend"], parts["floor"], class_="panel"),
+        el("section", el("h2", "Devices"), parts["legend"], parts["floor"], class_="panel all"),
         el(
             "div",
             el("section", el("h2", "Rollout"), parts["rollout"], class_="panel"),
