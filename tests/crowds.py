@@ -127,6 +127,20 @@ STATES = (
 )
 
 
+def an_office(tmp_path: Path) -> Office:
+    """The office whose releases `showing` shows; the same one each time."""
+    if (tmp_path / "office" / "repository").exists():
+        made = Office.at(tmp_path / "office", threshold=1, now=today())
+        made.size = SIZE
+        return made
+    return Office(tmp_path / "office", SIZE)
+
+
+def realm_of(office: Office, tmp_path: Path) -> Realm:
+    """Of what its devices say."""
+    return Verifier(tmp_path / "trust", TrustSettings(root=office.anchor), 0).realm
+
+
 def free_port() -> int:
     """One that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as found:
@@ -139,21 +153,20 @@ async def showing(
     tmp_path: Path, count: int = 0, *others: KeptRecord, settings: dict[str, Json] | None = None
 ) -> AsyncIterator[Shown]:
     """A seed with a stick that has release 2, and with `count` made-up devices in its view."""
-    office = Office(tmp_path / "office", SIZE)
-    release = office.add(
-        2, size=SIZE, component=COMPONENT, hardware_ids=(HARDWARE,), rollout=WAVES
-    )
-    realm = Verifier(tmp_path / "trust", TrustSettings(root=office.anchor), 0).realm
+    office = an_office(tmp_path)
+    release = office.add(2, size=SIZE, component=COMPONENT, hardware_ids=(HARDWARE,), rollout=WAVES)
+    realm = realm_of(office, tmp_path)
     token, port = secrets.token_hex(32), free_port()
     file = tmp_path / "control.token"
     file.touch(0o600)
     file.write_text(f"{token}\n")
     async with fleet(None, office.anchor) as floor:
+        changed = settings or {}
         shows: dict[str, Json] = {
-            "control": {"token_file": str(file)},
-            "dashboard": {"listen": f"127.0.0.1:{port}"},
+            "control": {"token_file": str(file)} | changed.get("control", {}),
+            "dashboard": {"listen": f"127.0.0.1:{port}"} | changed.get("dashboard", {}),
         }
-        made = floor.seed(settings=shows | (settings or {}))
+        made = floor.seed(settings=changed | shows)
         journal = SqliteJournal(made.directory / "journal.sqlite", JournalSettings())
         journal.keep_view([*crowd(count, release, realm), *others], [])
         journal.close()

@@ -38,6 +38,6 @@ def test_sizes_shares_and_numbers_are_for_people() -> None:
 
 
 def test_a_time_that_no_calendar_has_is_no_failure() -> None:
-    assert moment(float(1 << 53)) == "at no time"
-    assert stamp(float(1 << 53)) is None
+    assert moment(1e300) == "at no time"
+    assert stamp(1e300) is None
     assert stamp(0) == "1970-01-01T00:00:00Z"
