@@ -107,7 +107,7 @@ def control_routes(controls: Controls) -> list[web.RouteDef]:
         return web.json_response({"said": await controls.check()})
 
     async def approve(request: web.Request) -> web.Response:
-        body = await _body(request)
+        body = await _body(request, "release", "again", "ahead")
         said = await controls.approve(
             _integer(body, "release"),
             again=_flag(body, "again"),
@@ -171,7 +171,7 @@ def _line_routes(controls: Controls) -> list[web.RouteDef]:
     """Care for the line."""
 
     async def pause(request: web.Request) -> web.Response:
-        seconds = _seconds(await _body(request), "seconds")
+        seconds = _seconds(await _body(request, "seconds"), "seconds")
         return web.json_response({"said": await controls.pause(seconds)})
 
     async def resume(request: web.Request) -> web.Response:
@@ -196,12 +196,12 @@ def _turn_routes(controls: Controls) -> list[web.RouteDef]:
         return web.json_response(await controls.why(_query(request, "device").get("device")))
 
     async def defer(request: web.Request) -> web.Response:
-        seconds = _seconds(await _body(request), "seconds")
+        seconds = _seconds(await _body(request, "seconds"), "seconds")
         return web.json_response({"said": await controls.defer(seconds)})
 
     async def order(request: web.Request) -> web.Response:
         try:
-            raw = base64.b64decode(str((await _body(request)).get("order")), validate=True)
+            raw = base64.b64decode(str((await _body(request, "order")).get("order")), validate=True)
         except ValueError as error:
             raise BadRequest('the body must be {"order": "an envelope in base64"}') from error
         return web.json_response({"said": await controls.order(raw)})
@@ -217,7 +217,7 @@ def _streamed(
     work: Callable[[Path], AsyncGenerator[Json, None]],
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handler(request: web.Request) -> web.StreamResponse:
-        path = (await _body(request)).get("path")
+        path = (await _body(request, "path")).get("path")
         if not _is_path(path):
             raise BadRequest('the body must be {"path": "/an/absolute/path"}')
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
@@ -276,13 +276,17 @@ def _line(value: Json) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode() + b"\n"
 
 
-async def _body(request: web.Request) -> Json:
+async def _body(request: web.Request, *known: str) -> Json:
+    """A JSON object that has nothing but `known` names; none at all is an empty one."""
     try:
         body = await request.json() if request.can_read_body else {}
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"the body is not JSON: {error}") from error
     if not isinstance(body, dict):
         raise BadRequest("the body must be a JSON object")
+    if set(body) - {*known}:
+        named = ", ".join(known) or "nothing"
+        raise BadRequest(f"the body may have {named}, not {', '.join(sorted(body))[:80]!r}")
     return body
 
 

@@ -7,6 +7,7 @@ from p2pupd import __version__
 Json = dict[str, Any]
 LARGEST: Final = (1 << 53) - 1
 ABSOLUTE: Final = r"^/[^\u0000]*$"
+BASE64: Final = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 TEXT: Final[Json] = {"type": "string"}
 NUMBER: Final[Json] = {"type": "number"}
 WHOLE: Final[Json] = {"type": "integer"}
@@ -72,7 +73,7 @@ def _acting() -> Json:
     seconds = {"seconds": NUMBER | {"type": ["number", "null"]}}
     release = {"type": ["integer", "null"], "minimum": 0, "maximum": LARGEST}
     path = {"path": TEXT | {"pattern": ABSOLUTE, "minLength": 1, "maxLength": 4096}}
-    order = {"order": TEXT | {"contentEncoding": "base64", "maxLength": 32768}}
+    order = {"order": TEXT | {"pattern": BASE64, "maxLength": 32768}}
     consent = {"release": release, "again": FLAG, "ahead": FLAG}
     return {
         "/v1/check": {"post": _post("Ask every source again.", {})},
