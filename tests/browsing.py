@@ -15,6 +15,14 @@ KEPT: Final = "SCREENSHOTS"
 DESKTOP: Final = {"width": 1600, "height": 1000}
 PHONE: Final = {"width": 390, "height": 844}
 
+PAINTED: Final = """() => new Promise((done) => {
+  const told = (list) => {
+    const found = list.getEntriesByName("first-contentful-paint");
+    if (found.length) done(found[0].startTime);
+  };
+  new PerformanceObserver(told).observe({ type: "paint", buffered: true });
+})"""
+
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
@@ -67,8 +75,5 @@ async def first_paint(page: Page, loads: int = 3) -> float:
 
 async def _painted(page: Page) -> float:
     await page.reload()
-    await page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
-    painted: float = await page.evaluate(
-        "performance.getEntriesByName('first-contentful-paint')[0].startTime"
-    )
+    painted: float = await page.evaluate(PAINTED)
     return painted
