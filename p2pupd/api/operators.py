@@ -72,7 +72,7 @@ class Operators:
 
     def _app(self, door: Door, *, public: bool, gate: Gate | None = None) -> web.Application:
         pages = Dashboard(self._controls, self._who, self._token, self._sessions, public=public)
-        middlewares = [errors, guard(door, self._names())]
+        middlewares = [errors, guard(door, self._names(), everything=gate is None)]
         app = web.Application(
             client_max_size=BODY_LIMIT,
             middlewares=middlewares if gate is None else [_paced(gate), *middlewares],

@@ -139,6 +139,7 @@ async def test_nobody_acts_on_behalf_of_another_site_or_without_the_word_of_the_
         strangers: list[dict[str, str]] = [
             {"Origin": "http://evil.example"},
             {"Origin": "null"},
+            {"Origin": "http://["},
             {"Sec-Fetch-Site": "cross-site"},
             {"Sec-Fetch-Site": "same-site"},
         ]
@@ -154,6 +155,8 @@ async def test_nobody_acts_on_behalf_of_another_site_or_without_the_word_of_the_
                 assert answer.status == 403
         async with session.get("/", headers={"Host": "evil.example"}) as answer:
             assert answer.status == 421
+        async with session.get("/", headers={"Host": "[::1"}) as answer:
+            assert answer.status in (400, 421)
         async with session.get("/", headers={"Host": "line7:8080"}) as answer:
             assert answer.status == 200
         status = await shown.device.status()
@@ -263,14 +266,14 @@ os.setuid(int(sys.argv[2]))
 calls = http.client.HTTPConnection("localhost")
 calls.sock = socket.socket(socket.AF_UNIX)
 calls.sock.connect(sys.argv[1])
-calls.request("GET", "/v1/status")
+calls.request("GET", sys.argv[4])
 print(calls.getresponse().status)
 """
 
 
-def _asks_as(path: Path, user: int, *groups: int) -> int:
+def _asks_as(path: Path, user: int, *groups: int, target: str = "/v1/status") -> int:
     named = " ".join(map(str, groups))
-    command = [sys.executable, "-c", ASK, str(path), str(user), named]
+    command = [sys.executable, "-c", ASK, str(path), str(user), named, target]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return int(done.stdout)
 
@@ -285,5 +288,6 @@ async def test_the_socket_knows_who_calls_whatever_its_mode_is(tmp_path: Path) -
         assert path.stat().st_gid == 4712
         assert _asks_as(path, 0) == 200
         assert _asks_as(path, NOBODY) == 403
+        assert _asks_as(path, NOBODY, target="/") == 403
         assert _asks_as(path, 4711) == 200
         assert _asks_as(path, NOBODY, 4712) == 200

@@ -29,7 +29,7 @@ from p2pupd.api.dashboard.pages import (
 )
 from p2pupd.api.dashboard.words import Json
 from p2pupd.api.tokens import Sessions, Token
-from p2pupd.errors import UpdateError
+from p2pupd.errors import UpdateError, UsageError
 
 ASSETS: Final = {
     "dashboard.css": "text/css",
@@ -181,8 +181,11 @@ class Dashboard:
     async def _device_parts(self, device: str) -> Parts:
         why = await self._controls.why(device)
         board = await self._controls.floor()
-        [found] = [each for each in board["devices"] if each["id"] == why["device"]]
-        return device_parts(found, why)
+        found = (each for each in board["devices"] if each["id"] == why["device"])
+        device_now = next(found, None)
+        if device_now is None:
+            raise UsageError(f"{device!r} is not in the view any more")
+        return device_parts(device_now, why)
 
 
 def _answer(

@@ -4,6 +4,7 @@ A session's cookie is for this site only (SameSite=Strict, HttpOnly), each form 
 its session, and a browser that calls on behalf of another site is refused.
 """
 
+import asyncio
 import hmac
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -19,6 +20,8 @@ from p2pupd.api.tokens import IDLE, Session, Sessions, Token
 from p2pupd.errors import UpdateError, UsageError
 
 LONGEST_ORDER: Final = 16 * 1024
+PATIENCE: Final = 10.0
+"""Seconds within which a form has arrived."""
 Form = MultiDictProxy[str | bytes | bytearray | web.FileField]
 Say = Callable[[str], web.Response]
 
@@ -76,7 +79,7 @@ class Operating:
             raise web.HTTPForbidden(text="called on behalf of another site\n")
         if self._token is None:
             return self._answer(sign_in_page(self._who, can=False), status=403)
-        said = (await request.post()).get("token")
+        said = (await _read(request)).get("token")
         try:
             prove(self._token, said if isinstance(said, str) else "", request.remote or "")
         except web.HTTPTooManyRequests as error:
@@ -124,7 +127,7 @@ class Operating:
         session = self.session(request)
         if session is None or foreign(request):
             raise web.HTTPForbidden(text="sign in first\n")
-        form = await request.post()
+        form = await _read(request)
         said = form.get("form")
         if not isinstance(said, str) or not hmac.compare_digest(
             said.encode("utf-8", "replace"), session.form.encode()
@@ -150,6 +153,17 @@ class Operating:
         if len(raw) > LONGEST_ORDER:
             raise UsageError("the file is too long for an order")
         return await self._controls.order(raw)
+
+
+async def _read(request: web.Request) -> Form:
+    """The form, if it comes in time."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await request.post()
+    except TimeoutError as error:
+        raise web.HTTPRequestTimeout(headers={"Connection": "close"}) from error
+    except ValueError as error:
+        raise web.HTTPBadRequest(text="that is no form\n") from error
 
 
 def _to(path: str) -> web.Response:
