@@ -128,11 +128,7 @@ STATES = (
 
 
 def an_office(tmp_path: Path) -> Office:
-    """The office whose releases `showing` shows; the same one each time."""
-    if (tmp_path / "office" / "repository").exists():
-        made = Office.at(tmp_path / "office", threshold=1, now=today())
-        made.size = SIZE
-        return made
+    """The office whose releases `showing` shows."""
     return Office(tmp_path / "office", SIZE)
 
 
@@ -150,10 +146,14 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def showing(
-    tmp_path: Path, count: int = 0, *others: KeptRecord, settings: dict[str, Json] | None = None
+    tmp_path: Path,
+    count: int = 0,
+    *others: KeptRecord,
+    settings: dict[str, Json] | None = None,
+    office: Office | None = None,
 ) -> AsyncIterator[Shown]:
     """A seed with a stick that has release 2, and with `count` made-up devices in its view."""
-    office = an_office(tmp_path)
+    office = office or an_office(tmp_path)
     release = office.add(2, size=SIZE, component=COMPONENT, hardware_ids=(HARDWARE,), rollout=WAVES)
     realm = realm_of(office, tmp_path)
     token, port = secrets.token_hex(32), free_port()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from p2pupd.demo.device import COMPONENT, HARDWARE, Device
+from p2pupd.demo.device import COMPONENT, HARDWARE, Device, Json
 from p2pupd.errors import UpdateError
 from p2pupd.host.processes import run
 
@@ -40,7 +40,7 @@ class Floor:
         anchor = self.directory / "repo" / "metadata" / "1.root.json"
         # Any two floors on one machine should not share addresses.
         block = f"127.{random.randrange(64, 250)}.{random.randrange(1, 250)}"  # noqa: S311
-        shows = {
+        shows: dict[str, Json] = {
             "media": {"directories": [str(self.stick)]},
             "dashboard": {"listen": f"{block}.1:{DASHBOARD_PORT}"},
             "control": {"token_file": str(self.directory / "control.token")},

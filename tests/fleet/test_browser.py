@@ -107,17 +107,18 @@ async def test_a_page_is_read_without_scripts(tmp_path: Path) -> None:
 
 
 async def test_what_a_device_calls_itself_runs_nowhere(tmp_path: Path) -> None:
+    office = an_office(tmp_path)
     why = Update(OS, "1.2", 2, Phase.REVERTED, today(), "unhealthy", PICTURE)
     said = kept(
         77,
         today(),
-        realm=realm_of(an_office(tmp_path), tmp_path),
+        realm=realm_of(office, tmp_path),
         model=EVIL,
         groups=(PICTURE,),
         history=(why,),
     )
     async with (
-        showing(tmp_path, 3, said) as shown,
+        showing(tmp_path, 3, said, office=office) as shown,
         chromium() as browser,
         window(browser) as page,
     ):

@@ -72,18 +72,19 @@ async def test_a_page_says_everything_without_a_script_and_forbids_what_it_does_
 
 
 async def test_what_devices_say_is_never_markup(tmp_path: Path) -> None:
+    office = an_office(tmp_path)
     why = Update(OS, EVIL, 2, Phase.REVERTED, today(), "x<b>", EVIL[:90])
     said = kept(
         77,
         today(),
-        realm=realm_of(an_office(tmp_path), tmp_path),
+        realm=realm_of(office, tmp_path),
         model=EVIL,
         groups=("<img src=x>",),
         hardware_ids=("demo-board",),
         history=(why,),
         version="'><i>",
     )
-    async with showing(tmp_path, 0, said) as shown, browser(shown) as session:
+    async with showing(tmp_path, 0, said, office=office) as shown, browser(shown) as session:
         for path in ("/", f"/device/{device(77).id}"):
             async with session.get(path) as answer:
                 text = await answer.text()
