@@ -30,8 +30,11 @@ PAINT: Final = 1000
 """Milliseconds from the click to the first content."""
 NOTE = """() => {
   window.confirmed = {};
-  const look = () => document.querySelectorAll(".tile.s-current").forEach((tile) => {
-    window.confirmed[tile.id] ??= Date.now() / 1000;
+  const before = {};
+  const look = () => document.querySelectorAll(".tile").forEach((tile) => {
+    const now = tile.classList.contains("s-current");
+    if (now && before[tile.id] === false) window.confirmed[tile.id] = Date.now() / 1000;
+    before[tile.id] = now;
   });
   new MutationObserver(look).observe(document.body, { childList: true, subtree: true });
   look();
