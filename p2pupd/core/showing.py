@@ -37,7 +37,7 @@ _DOING: Final = {
     Phase.REVERTING: Shown.FAILED,
 }
 
-_RESTARTS: Final = frozenset({Phase.INSTALLING, Phase.ARMED, Phase.REVERTING})
+_RESTARTS: Final = frozenset({Phase.INSTALLING, Phase.ARMED, Phase.TRIAL, Phase.REVERTING})
 RESTART: Final = 300.0
 """Seconds for which a device that has said that it restarts is not called silent."""
 
