@@ -20,7 +20,7 @@ SIZE: Final = 16 << 20
 PORT: Final = 8080
 WAVES: Final = Rollout(waves=(Wave(250), Wave(500), Wave(1000)), max_failures=500)
 QUICK: Final[dict[str, Json]] = {
-    "health": {"interval": 0.5, "successes": 2, "settle": 1.0, "deadline": 5},
+    "health": {"interval": 0.5, "successes": 2, "settle": 1.0, "deadline": 30},
     "fleet": {"interval": 1.0, "pace": 0.1},
     "site": {"settle": 5},
 }
