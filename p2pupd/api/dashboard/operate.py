@@ -6,11 +6,10 @@ its session, and a browser that calls on behalf of another site is refused.
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from aiohttp import web
-from multidict import MultiDictProxy
 
 from p2pupd.api.control import Controls
 from p2pupd.api.dashboard.pages import operate_page, sign_in_page
@@ -22,7 +21,7 @@ from p2pupd.errors import UpdateError, UsageError
 LONGEST_ORDER: Final = 16 * 1024
 PATIENCE: Final = 10.0
 """Seconds within which a form has arrived."""
-Form = MultiDictProxy[str | bytes | bytearray | web.FileField]
+Form = Mapping[str, str | bytes | bytearray | web.FileField]
 Say = Callable[[str], web.Response]
 
 
