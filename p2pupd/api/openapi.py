@@ -181,7 +181,6 @@ def _known(**properties: Json) -> Json:
 def _schemas() -> Json:
     gate = _known(code=TEXT, detail=TEXT, until={"type": ["number", "null"]})
     update = _known(component=TEXT, version=TEXT, release=WHOLE, phase=TEXT, at=NUMBER, reason=TEXT)
-    stage = _known(name=TEXT, devices=WHOLE, confirmed=WHOLE, failed=WHOLE, state=TEXT)
     shared = {"id": TEXT, "role": TEXT}
     device = shared | {
         "state": {"enum": ["here", "now", "heard", "silent"]},
@@ -192,18 +191,6 @@ def _schemas() -> Json:
         "holds": _list(TEXT),
         "bytes": OBJECT,
     }
-    release = {
-        "component": TEXT,
-        "version": TEXT,
-        "release": WHOLE,
-        "devices": WHOLE,
-        "confirmed": WHOLE,
-        "failed": WHOLE,
-        "share": NUMBER | {"minimum": 0, "maximum": 1},
-        "left": {"type": ["number", "null"]},
-        "halted": FLAG,
-        "stages": _list(stage),
-    }
     return {
         "Said": _known(said=TEXT),
         "Error": _known(error=_known(code=WHOLE, reason=TEXT, message=TEXT)),
@@ -213,7 +200,7 @@ def _schemas() -> Json:
         "Floor": _known(
             now=NUMBER,
             devices=_list(_known(**device, shown=TEXT, stage={"type": ["integer", "null"]})),
-            releases=_list(_known(**release)),
+            releases=_list(_on_its_way()),
             stick_may_go={"type": ["boolean", "null"]},
             orders=_list(OBJECT),
         ),
@@ -228,3 +215,20 @@ def _status() -> Json:
     plain = {name: {"type": kind} for name, kind in (texts | objects).items()}
     lists = {name: _list(OBJECT) for name in ("transfers", "stored")}
     return plain | lists | dict.fromkeys(("manifest", "installed", "deployment"), MAYBE)
+
+
+def _on_its_way() -> Json:
+    stage = _known(name=TEXT, devices=WHOLE, confirmed=WHOLE, failed=WHOLE, state=TEXT)
+    release = {
+        "component": TEXT,
+        "version": TEXT,
+        "release": WHOLE,
+        "devices": WHOLE,
+        "confirmed": WHOLE,
+        "failed": WHOLE,
+        "share": NUMBER | {"minimum": 0, "maximum": 1},
+        "left": {"type": ["number", "null"]},
+        "halted": FLAG,
+        "stages": _list(stage),
+    }
+    return _known(**release)

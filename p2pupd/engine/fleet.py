@@ -53,9 +53,8 @@ class Fleet:
         """Call `load` before it is used."""
         self._settings, self._journal = settings, journal
         self._clock, self._neighbours = clock, neighbours
-        self._index = Index()
+        self._index, self._me = Index(), identity.id
         self._floor = Floor(settings.devices, self._index)
-        self._me = identity.id
         self._word = OwnWord(identity, journal)
         self._shelf = RecordShelf(
             self._floor,
