@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 
 from p2pupd.model.deployment import Phase
-from p2pupd.model.fleet import Update
+from p2pupd.model.fleet import ComponentState, Halt, Update
 from scenarios.lib.fleet import on, until
 from scenarios.lib.office import today
 from tests.crowds import OS, Shown, an_office, kept, realm_of, showing
@@ -92,6 +92,28 @@ async def test_what_devices_say_is_never_markup(tmp_path: Path) -> None:
             assert "<script>alert" not in text
             assert "<img" not in text
             assert "<i>" not in text
+
+
+async def test_a_halt_is_said_first_with_what_ends_it(tmp_path: Path) -> None:
+    office = an_office(tmp_path)
+    said = kept(
+        77,
+        today(),
+        realm=realm_of(office, tmp_path),
+        hardware_ids=("demo-board",),
+        components=(ComponentState(OS, "1.1", 1),),
+        halts=(Halt(OS, 2, 0),),
+    )
+    async with (
+        showing(tmp_path, 5, said, office=office) as shown,
+        browser(shown) as session,
+        session.get("/") as answer,
+    ):
+        text = await answer.text()
+    banner = text[text.index('id="banner"') :]
+    assert "Halted: demo-os 1.2" in banner
+    assert "signed resume of release 2 ends it" in banner
+    assert " left" not in banner[: banner.index("</section>")]
 
 
 async def test_an_operator_signs_in_acts_and_signs_out(tmp_path: Path) -> None:
