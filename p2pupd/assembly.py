@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from p2pupd import BUILD_TIME
+from p2pupd.api.control import Controls
+from p2pupd.api.doors import PeerDoor, group_number, user_number
+from p2pupd.api.operators import Operators
+from p2pupd.api.tokens import read_token
 from p2pupd.config.schema import Settings
 from p2pupd.discovery.interface import AskHello, Discovery
 from p2pupd.discovery.interfaces import InterfaceWatcher
@@ -48,24 +52,45 @@ from p2pupd.trust.verifier import Verifier
 
 @dataclass(frozen=True, slots=True)
 class OnDisk:
-    """What is known before anything runs. `lock` keeps a second daemon out of it."""
+    """What is known before anything runs. `lock` keeps a second daemon out of it; `door` and
+    `token` say who may control."""
 
     lock: int
     identity: Identity
     verifier: Verifier
     store: DiskStore
     journal: SqliteJournal
+    door: PeerDoor
+    token: str | None
 
 
 def open_disk(settings: Settings) -> OnDisk:
     """Everything on disk. Blocks; raises ConfigError, HostError or SpaceError."""
     state, store = settings.state_dir, settings.store.directory
+    control = settings.control
+    door = PeerDoor(map(user_number, control.users), group_number(control.group))
+    token = None if control.token_file == NO_PATH else read_token(control.token_file)
     return OnDisk(
         lock=hold(state / "lock"),
         identity=load_or_create(state / "device.key"),
         verifier=Verifier(state / "trust", settings.trust, BUILD_TIME),
         store=DiskStore(state / "store" if store == NO_PATH else store, settings.store),
         journal=SqliteJournal(state / "journal.sqlite", settings.journal),
+        door=door,
+        token=token,
+    )
+
+
+def operators(settings: Settings, fixed: OnDisk, controls: Controls) -> Operators:
+    """Where operators look and act."""
+    who = {"device": fixed.identity.id, "site": settings.fleet.site}
+    return Operators(
+        controls,
+        who,
+        control=settings.control,
+        dashboard=settings.dashboard,
+        door=fixed.door,
+        token=fixed.token,
     )
 
 

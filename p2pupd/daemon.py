@@ -14,7 +14,6 @@ from pathlib import Path
 from p2pupd import __version__
 from p2pupd.api import metrics as metrics_api
 from p2pupd.api import peer as peer_api
-from p2pupd.api.control import control_app, serve_socket
 from p2pupd.assembly import (
     OnDisk,
     describe,
@@ -25,6 +24,7 @@ from p2pupd.assembly import (
     media_feeds,
     old_images,
     open_disk,
+    operators,
     order_shelf,
     own_loopback,
     site_part,
@@ -38,6 +38,7 @@ from p2pupd.discovery.interface import Discovery
 from p2pupd.discovery.interfaces import InterfaceWatcher
 from p2pupd.discovery.view import View
 from p2pupd.engine.accounting import Accounts
+from p2pupd.engine.board import Board
 from p2pupd.engine.copies_watch import CopiesWatch
 from p2pupd.engine.handing import Handing
 from p2pupd.engine.line import Facts, LineCare
@@ -173,6 +174,7 @@ class Daemon:
             suspect=self.view.suspect,
         )
         self.engine = Engine(self._parts(), settings.device)
+        self.board = Board(self.engine, self.fleet, self.orders)
         self._build_line()
 
     def _build_fleet(self) -> None:
@@ -242,6 +244,7 @@ class Daemon:
             accounts=accounts,
             fleet=self.fleet,
             orders=self.orders,
+            board=self.board,
         )
 
     def _counts(self, artifact: Artifact) -> ByteCounts:
@@ -257,13 +260,12 @@ class Daemon:
         metrics = metrics_api.listen(settings.metrics)
         if metrics is not None:
             tasks.supervise("metrics", partial(metrics_api.serve, operations.metrics, *metrics))
-        control = control_app(operations)
+        doors = operators(settings, self._fixed, operations)
         app = peer_api.peer_app(self, settings.peer, self.line, self._handing.parts)
         tasks.start("engine", self.engine.run())
         tasks.supervise("peer-api", partial(peer_api.serve, app, sockets, settings.peer))
-        tasks.supervise(
-            "control-api", partial(serve_socket, control, self._socket, settings.control.mode)
-        )
+        tasks.supervise("control-api", partial(doors.serve_socket, self._socket))
+        tasks.supervise("dashboard", doors.serve_dashboard)
         self._start_floor(accounts)
         tasks.supervise("line", self.line.run)
         tasks.supervise("reload", self.reloader.run)
@@ -285,7 +287,7 @@ class Daemon:
             port=lambda: self._port,
             fleet=self.fleet,
         )
-        watch = CopiesWatch(self.engine, self.fleet, self.taking_home.news)
+        watch = CopiesWatch(self.engine, self.fleet, self.taking_home.news, self.board.look)
         self._tasks.start("results", self.taking_home.run())
         self._tasks.start("fleet", self.fleet.run(own.content, watch.look))
         self._tasks.supervise("orders", self.orders.run)

@@ -5,6 +5,7 @@
     ├── ConfigError             3   the configuration files
     ├── NothingToDo             4   asked for what is already so
     ├── DaemonUnreachable       5   no daemon answers on the control socket
+    ├── NotAllowed              5   the control API does not serve this caller
     ├── TrustError             14   bytes that claim to be a release, and are not
     │   ├── SignatureError     14   missing, wrong or too few signatures
     │   ├── MetadataError      14   malformed, over a limit, or contradicting its parent
@@ -65,6 +66,11 @@ class NothingToDo(UpdateError):
 class DaemonUnreachable(UpdateError):
     code = 5
     default_reason = "daemon-unreachable"
+
+
+class NotAllowed(UpdateError):
+    code = 5
+    default_reason = "not-allowed"
 
 
 class TrustError(UpdateError):

@@ -1,24 +1,22 @@
-"""The control API: HTTP over a Unix socket, JSON bodies, for the command line of this machine.
+"""The control API: HTTP with JSON bodies, for the operators of this device.
 
-`GET /v1/status` · `GET /v1/peers` · `GET /v1/fleet` · `GET /v1/history` · `GET /metrics` ·
-`GET /v1/why` · `POST /v1/defer` · `POST /v1/order` ·
-`POST /v1/check` · `POST /v1/approve` · `POST /v1/rollback` · `POST /v1/pause` ·
-`POST /v1/resume` · `POST /v1/reload` · `POST /v1/import` · `POST /v1/export`. The last two
-answer with JSON lines: `{"progress": ...}` or `{}` while it works, then one `{"result": ...}` or
-`{"error": ...}`. An error body is `{"error": {"code", "reason", "message"}}` with the exit code of
-the command line.
+`GET /v1/openapi.json` (api.openapi) says what there is: `/v1/status`, `/v1/peers`, `/v1/fleet`,
+`/v1/floor`, `/v1/history`, `/v1/why` and `/metrics` read; `/v1/check`, `/v1/approve`, `/v1/defer`,
+`/v1/order`, `/v1/rollback`, `/v1/pause`, `/v1/resume`, `/v1/reload`, `/v1/import` and `/v1/export`
+act. The last two answer with JSON lines: `{"progress": ...}` or `{}` while it works, then one
+`{"result": ...}` or `{"error": ...}`. An error body is `{"error": {"code", "reason", "message"}}`
+with the exit code of the command line; its status is 400 for a request that is malformed, 403 for
+who may not call, 409 for what the device cannot do.
 
-Who may call is decided by the socket's mode (0660) and its group.
+Who may call is decided by api.doors.
 """
 
-import asyncio
 import base64
 import json
 import logging
 import os
-import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from math import isfinite
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeGuard
@@ -26,8 +24,8 @@ from typing import Any, Final, Protocol, TypeGuard
 from aiohttp import web
 
 from p2pupd.api.metrics import metrics_route
-from p2pupd.errors import UpdateError, UsageError
-from p2pupd.host.files import host_error
+from p2pupd.api.openapi import description
+from p2pupd.errors import NotAllowed, UpdateError, UsageError
 from p2pupd.model.metrics import Reading
 
 Json = dict[str, Any]
@@ -37,6 +35,10 @@ LARGEST: Final = (1 << 53) - 1
 """Largest number in a request, as in signed metadata."""
 
 log = logging.getLogger(__name__)
+
+
+class BadRequest(UsageError):
+    """The request itself is malformed, whatever the device would say to it."""
 
 
 class Controls(Protocol):
@@ -53,6 +55,12 @@ class Controls(Protocol):
 
     async def fleet(self) -> list[Json]:
         """Every device that this one has heard of."""
+
+    async def floor(self) -> Json:
+        """The floor as a screen shows it: every device, every release on its way."""
+
+    async def news(self) -> None:
+        """Return at the next change of what `floor` tells."""
 
     async def history(self, limit: int) -> list[Json]:
         """The newest lines of the device's history, oldest first."""
@@ -91,38 +99,36 @@ class Controls(Protocol):
         """Yield progress, then the result."""
 
 
-def control_app(controls: Controls) -> web.Application:
-    """The application; daemon.py binds it to the socket."""
-    app = web.Application(client_max_size=BODY_LIMIT, middlewares=[_errors])
+def control_routes(controls: Controls) -> list[web.RouteDef]:
+    """All calls, for an application with the middleware `errors`."""
 
-    async def check(_: web.Request) -> web.Response:
+    async def check(request: web.Request) -> web.Response:
+        await _body(request)
         return web.json_response({"said": await controls.check()})
 
     async def approve(request: web.Request) -> web.Response:
-        body = await _body(request)
+        body = await _body(request, "release", "again", "ahead")
         said = await controls.approve(
             _integer(body, "release"),
-            again=body.get("again") is True,
-            ahead=body.get("ahead") is True,
+            again=_flag(body, "again"),
+            ahead=_flag(body, "ahead"),
         )
         return web.json_response({"said": said})
 
-    async def rollback(_: web.Request) -> web.Response:
+    async def rollback(request: web.Request) -> web.Response:
+        await _body(request)
         return web.json_response({"said": await controls.rollback()})
 
-    app.add_routes(
-        [
-            *_reading_routes(controls),
-            web.post("/v1/check", check),
-            web.post("/v1/approve", approve),
-            web.post("/v1/rollback", rollback),
-            *_line_routes(controls),
-            *_turn_routes(controls),
-            web.post("/v1/import", _streamed(controls.import_from)),
-            web.post("/v1/export", _streamed(controls.export_to)),
-        ]
-    )
-    return app
+    return [
+        *_reading_routes(controls),
+        web.post("/v1/check", check),
+        web.post("/v1/approve", approve),
+        web.post("/v1/rollback", rollback),
+        *_line_routes(controls),
+        *_turn_routes(controls),
+        web.post("/v1/import", _streamed(controls.import_from)),
+        web.post("/v1/export", _streamed(controls.export_to)),
+    ]
 
 
 def _reading_routes(controls: Controls) -> list[web.RouteDef]:
@@ -138,11 +144,22 @@ def _reading_routes(controls: Controls) -> list[web.RouteDef]:
         return web.json_response(await controls.fleet())
 
     async def history(request: web.Request) -> web.Response:
-        limit = _integer(dict(request.query), "limit") or 100
-        return web.json_response(await controls.history(max(1, min(limit, HISTORY_LIMIT))))
+        limit = _integer(_query(request, "limit"), "limit")
+        limit = 100 if limit is None else limit
+        if not 1 <= limit <= HISTORY_LIMIT:
+            raise BadRequest(f"limit must be from 1 to {HISTORY_LIMIT}")
+        return web.json_response(await controls.history(limit))
+
+    async def floor(_: web.Request) -> web.Response:
+        return web.json_response(await controls.floor())
+
+    async def openapi(_: web.Request) -> web.Response:
+        return web.json_response(description())
 
     return [
         metrics_route(controls.metrics),
+        web.get("/v1/openapi.json", openapi),
+        web.get("/v1/floor", floor),
         web.get("/v1/status", status),
         web.get("/v1/peers", peers),
         web.get("/v1/fleet", fleet),
@@ -154,13 +171,15 @@ def _line_routes(controls: Controls) -> list[web.RouteDef]:
     """Care for the line."""
 
     async def pause(request: web.Request) -> web.Response:
-        seconds = _seconds(await _body(request), "seconds")
+        seconds = _seconds(await _body(request, "seconds"), "seconds")
         return web.json_response({"said": await controls.pause(seconds)})
 
-    async def resume(_: web.Request) -> web.Response:
+    async def resume(request: web.Request) -> web.Response:
+        await _body(request)
         return web.json_response({"said": await controls.resume()})
 
-    async def reload(_: web.Request) -> web.Response:
+    async def reload(request: web.Request) -> web.Response:
+        await _body(request)
         return web.json_response({"said": await controls.reload()})
 
     return [
@@ -174,17 +193,17 @@ def _turn_routes(controls: Controls) -> list[web.RouteDef]:
     """Whose turn it is."""
 
     async def why(request: web.Request) -> web.Response:
-        return web.json_response(await controls.why(request.query.get("device")))
+        return web.json_response(await controls.why(_query(request, "device").get("device")))
 
     async def defer(request: web.Request) -> web.Response:
-        seconds = _seconds(await _body(request), "seconds")
+        seconds = _seconds(await _body(request, "seconds"), "seconds")
         return web.json_response({"said": await controls.defer(seconds)})
 
     async def order(request: web.Request) -> web.Response:
         try:
-            raw = base64.b64decode(str((await _body(request)).get("order")), validate=True)
+            raw = base64.b64decode(str((await _body(request, "order")).get("order")), validate=True)
         except ValueError as error:
-            raise UsageError('the body must be {"order": "an envelope in base64"}') from error
+            raise BadRequest('the body must be {"order": "an envelope in base64"}') from error
         return web.json_response({"said": await controls.order(raw)})
 
     return [
@@ -198,9 +217,9 @@ def _streamed(
     work: Callable[[Path], AsyncGenerator[Json, None]],
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handler(request: web.Request) -> web.StreamResponse:
-        path = (await _body(request)).get("path")
+        path = (await _body(request, "path")).get("path")
         if not _is_path(path):
-            raise UsageError('the body must be {"path": "/an/absolute/path"}')
+            raise BadRequest('the body must be {"path": "/an/absolute/path"}')
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         try:
             await response.prepare(request)
@@ -234,12 +253,17 @@ async def _stream(response: web.StreamResponse, lines: AsyncIterator[Json]) -> N
 
 
 @web.middleware
-async def _errors(
+async def errors(
     request: web.Request,
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
 ) -> web.StreamResponse:
+    """Our errors as answers."""
     try:
         return await handler(request)
+    except BadRequest as error:
+        return web.json_response(_error(error), status=400)
+    except NotAllowed as error:
+        return web.json_response(_error(error), status=403)
     except UpdateError as error:
         return web.json_response(_error(error), status=409)
 
@@ -252,14 +276,32 @@ def _line(value: Json) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode() + b"\n"
 
 
-async def _body(request: web.Request) -> Json:
+async def _body(request: web.Request, *known: str) -> Json:
+    """A JSON object that has nothing but `known` names; none at all is an empty one."""
     try:
         body = await request.json() if request.can_read_body else {}
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"the body is not JSON: {error}") from error
+        raise BadRequest(f"the body is not JSON: {error}") from error
     if not isinstance(body, dict):
-        raise UsageError("the body must be a JSON object")
+        raise BadRequest("the body must be a JSON object")
+    if set(body) - {*known}:
+        named = ", ".join(known) or "nothing"
+        raise BadRequest(f"the body may have {named}, not {', '.join(sorted(body))[:80]!r}")
     return body
+
+
+def _query(request: web.Request, *known: str) -> Json:
+    """The query, which has nothing but `known` names, each once."""
+    if set(request.query) - {*known} or len(request.query) > len(set(request.query)):
+        raise BadRequest(f"the query may have only {', '.join(known)}, once")
+    return dict(request.query)
+
+
+def _flag(body: Json, key: str) -> bool:
+    value = body.get(key, False)
+    if not isinstance(value, bool):
+        raise BadRequest(f"{key} must be true or false")
+    return value
 
 
 def _integer(body: Json, key: str) -> int | None:
@@ -269,9 +311,9 @@ def _integer(body: Json, key: str) -> int | None:
     try:
         number = int(value)
     except (TypeError, ValueError, OverflowError) as error:
-        raise UsageError(f"{key} must be a whole number, not {str(value)[:80]!r}") from error
+        raise BadRequest(f"{key} must be a whole number, not {str(value)[:80]!r}") from error
     if not 0 <= number <= LARGEST:
-        raise UsageError(f"{key} must be a whole number from 0 to {LARGEST}")
+        raise BadRequest(f"{key} must be a whole number from 0 to {LARGEST}")
     return number
 
 
@@ -280,35 +322,5 @@ def _seconds(body: Json, key: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        raise UsageError(f"{key} must be a number of seconds, not {str(value)[:80]!r}")
+        raise BadRequest(f"{key} must be a number of seconds, not {str(value)[:80]!r}")
     return float(value)
-
-
-async def serve_socket(app: web.Application, path: Path, mode: int) -> None:
-    """Serve on the Unix socket until cancelled; a stale socket file is replaced.
-
-    Nobody is let in before the mode is set. Raises HostError.
-    """
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        await web.SockSite(runner, _bound(path, mode)).start()
-        await asyncio.Event().wait()
-    finally:
-        await runner.cleanup()
-        with suppress(OSError):
-            path.unlink()
-
-
-def _bound(path: Path, mode: int) -> socket.socket:
-    """Callers are refused until somebody listens on it."""
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        made.bind(str(path))
-        path.chmod(mode)
-    except OSError as error:
-        made.close()
-        raise host_error(error, f"make the control socket {path}") from error
-    return made

@@ -90,7 +90,8 @@ class PeerApiSettings:
 
 @dataclass(frozen=True, slots=True)
 class ControlSettings:
-    """`[control]`: the Unix socket on which this machine's operators reach the daemon."""
+    """`[control]`: who may control this device. On its Unix socket root and the daemon's own user
+    may, and who is named here; over TCP (`dashboard.listen`) who has the token."""
 
     socket: Path = setting(
         NO_PATH,
@@ -99,9 +100,46 @@ class ControlSettings:
     )
     mode: int = setting(
         0o660,
-        "Permission bits of the socket: who may control (432 is 0o660)",
+        "Permission bits of the socket: who may connect to it (432 is 0o660)",
         check=within(0, 0o777),
     )
+    group: str = setting(
+        "",
+        "Members of this group may control, and the socket is its; a name or a number. Empty: the "
+        "daemon's own group",
+    )
+    users: tuple[str, ...] = setting(
+        (), "Further users who may control, by name or number; `mode` must let them connect"
+    )
+    token_file: Path = setting(
+        NO_PATH,
+        "A file with one line, the token by which operators control over TCP: 32 to 256 printable "
+        "characters, readable for its owner only. Unset: nobody controls over TCP",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DashboardSettings:
+    """`[dashboard]`: pages that show the floor. The control socket has them anyway."""
+
+    listen: str = setting(
+        "",
+        'IP address and port of the dashboard, such as "127.0.0.1:8080" or "0.0.0.0:8080"; with '
+        "`control.token_file` the control API is there too. Empty: off",
+        check=_endpoint,
+    )
+    public: bool = setting(
+        True, "Whether anybody who reaches it may read it; otherwise only who signs in"
+    )
+    names: tuple[str, ...] = setting(
+        (),
+        'Names by which browsers may call it, such as "line7.example.com"; addresses and names '
+        "without a dot are always right",
+    )
+
+    def endpoint(self) -> tuple[str, int] | None:
+        """The address and the port; None while it is off."""
+        return _parsed(self.listen) if self.listen else None
 
 
 @dataclass(frozen=True, slots=True)

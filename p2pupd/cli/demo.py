@@ -78,6 +78,7 @@ async def _show(floor: Floor, once: bool, console: Console) -> Summary:
     console.print(f"A floor of 1 seed and {floor.devices} devices in {floor.directory}")
     await floor.publish()
     await asyncio.to_thread(floor.prepare)
+    console.print(f"Dashboard: {floor.dashboard}  (token: {floor.directory}/control.token)")
     async with asyncio.TaskGroup() as group:
         running = [group.create_task(each.run(), name=each.name) for each in floor.everyone]
         try:

@@ -4,7 +4,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from p2pupd.api.settings import ControlSettings, MetricsSettings, PeerApiSettings
+from p2pupd.api.settings import (
+    ControlSettings,
+    DashboardSettings,
+    MetricsSettings,
+    PeerApiSettings,
+)
 from p2pupd.discovery.settings import DiscoverySettings
 from p2pupd.engine.delta_settings import DeltaSettings
 from p2pupd.engine.fleet_settings import FleetSettings
@@ -51,6 +56,7 @@ class Settings:
     site: SiteSettings = field(default_factory=SiteSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     control: ControlSettings = field(default_factory=ControlSettings)
+    dashboard: DashboardSettings = field(default_factory=DashboardSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
 
     @property

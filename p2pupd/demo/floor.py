@@ -6,17 +6,19 @@ Every step is the command that a person would type, run as its own process.
 import asyncio
 import os
 import random
+import secrets
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from p2pupd.demo.device import COMPONENT, HARDWARE, Device
+from p2pupd.demo.device import COMPONENT, HARDWARE, Device, Json
 from p2pupd.errors import UpdateError
 from p2pupd.host.processes import run
 
 STEP_TIMEOUT: Final = 120.0
+DASHBOARD_PORT: Final = 8080
 IMAGE_BLOCK: Final = 1 << 20
 ENDS: Final = frozenset({"confirmed", "reverted", "refused", "failed", "cancelled", "superseded"})
 
@@ -38,7 +40,11 @@ class Floor:
         anchor = self.directory / "repo" / "metadata" / "1.root.json"
         # Any two floors on one machine should not share addresses.
         block = f"127.{random.randrange(64, 250)}.{random.randrange(1, 250)}"  # noqa: S311
-        media = {"media": {"directories": [str(self.stick)]}}
+        shows: dict[str, Json] = {
+            "media": {"directories": [str(self.stick)]},
+            "dashboard": {"listen": f"{block}.1:{DASHBOARD_PORT}"},
+            "control": {"token_file": str(self.directory / "control.token")},
+        }
         self.seed = Device(
             "seed",
             self.directory / "seed",
@@ -46,7 +52,7 @@ class Floor:
             anchor,
             role="seed",
             installs=False,
-            settings=media,
+            settings=shows,
         )
         self.peers = [
             Device(
@@ -63,6 +69,11 @@ class Floor:
     def stick(self) -> Path:
         """Where the stick appears when it is plugged in."""
         return self.directory / "stick"
+
+    @property
+    def dashboard(self) -> str:
+        """Where a browser sees the floor."""
+        return f"http://{self.seed.address}:{DASHBOARD_PORT}/"
 
     @property
     def everyone(self) -> list[Device]:
@@ -89,7 +100,10 @@ class Floor:
             raise UpdateError(f"{finished.summary}\n{finished.errors}")
 
     def prepare(self) -> None:
-        """Directories and configuration of every device."""
+        """Directories and configuration of every device, and the token of the dashboard."""
+        token = self.directory / "control.token"
+        token.touch(0o600)
+        token.write_text(secrets.token_hex(32) + "\n")
         for each in self.everyone:
             each.prepare()
 

@@ -10,7 +10,7 @@ from p2pupd.model.release import Release
 class CopiesWatch:
     """Looks after every change of the view. What was so at the start is not told again."""
 
-    def __init__(self, engine: Engine, fleet: Fleet, on_change: Callable[[], None]) -> None:
+    def __init__(self, engine: Engine, fleet: Fleet, *on_change: Callable[[], None]) -> None:
         """`on_change` is called at every look."""
         self._on_change = on_change
         self._engine = engine
@@ -19,7 +19,8 @@ class CopiesWatch:
 
     def look(self, foreign: bool) -> None:
         """The view has changed; `foreign`: by what others say."""
-        self._on_change()
+        for told in self._on_change:
+            told()
         manifest = self._engine.manifest
         if not self._engine.ready.is_set():
             return

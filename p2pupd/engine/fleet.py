@@ -14,7 +14,7 @@ from p2pupd.engine.fleet_settings import FleetSettings
 from p2pupd.engine.fleetsync import Call, FleetSync
 from p2pupd.engine.own_word import OwnWord
 from p2pupd.engine.shelves import RecordShelf, write
-from p2pupd.engine.tasks import Tasks
+from p2pupd.engine.tasks import Signal, Tasks
 from p2pupd.engine.telling import Content, Telling
 from p2pupd.journal.interface import Journal
 from p2pupd.model.clock import WallClock
@@ -36,7 +36,8 @@ RECONSIDER: Final = 1.0
 
 
 class Fleet:
-    """Owns the view. `sync` is what else spreads over the floor is added to."""
+    """Owns the view. `sync` is what else spreads over the floor is added to; `changes` fires when
+    the view says something new, or this device may have changed."""
 
     def __init__(
         self,
@@ -52,9 +53,8 @@ class Fleet:
         """Call `load` before it is used."""
         self._settings, self._journal = settings, journal
         self._clock, self._neighbours = clock, neighbours
-        self._index = Index()
+        self._index, self._me = Index(), identity.id
         self._floor = Floor(settings.devices, self._index)
-        self._me = identity.id
         self._word = OwnWord(identity, journal)
         self._shelf = RecordShelf(
             self._floor,
@@ -78,6 +78,7 @@ class Fleet:
         self.sync.add(self._shelf)
         self._telling = Telling(self._word, self._shelf, self.sync, self._said, self.known)
         self._news, self._unkept, self._foreign = asyncio.Event(), asyncio.Event(), False
+        self.changes = Signal()
 
     def load(self) -> None:
         """Take back what was known before the start. Blocks: disk, and a signature a device."""
@@ -111,6 +112,7 @@ class Fleet:
     def poke(self) -> None:
         """Something of this device may have changed."""
         self._telling.poke()
+        self.changes.fire()
 
     def answered(self, device: DeviceId, digest: str) -> None:
         """A device answered a hello, with the digest of its view."""
@@ -182,6 +184,7 @@ class Fleet:
     def _said(self) -> None:
         self._news.set()
         self._unkept.set()
+        self.changes.fire()
 
     async def _pass_on(self, on_news: Callable[[bool], None]) -> None:
         while True:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from p2pupd.engine.accounting import Accounts
+from p2pupd.engine.board import Board
 from p2pupd.engine.fleet import Fleet, site_picture
 from p2pupd.engine.line import LineCare
 from p2pupd.engine.loop import Engine
@@ -60,6 +61,7 @@ class Operations:
         accounts: Accounts,
         fleet: Fleet,
         orders: OrderShelf,
+        board: Board,
     ) -> None:
         """`uplink` tells the state of the uplink, None where the device has none."""
         self._engine = engine
@@ -75,6 +77,7 @@ class Operations:
         self._accounts = accounts
         self._fleet = fleet
         self._orders = orders
+        self._board = board
 
     async def status(self) -> Json:
         """The picture that `p2pupd status` prints."""
@@ -113,6 +116,15 @@ class Operations:
     async def fleet(self) -> list[Json]:
         """Every device that this one has heard of."""
         return self._fleet.picture()
+
+    async def floor(self) -> Json:
+        """The floor as a screen shows it: every device, every release on its way."""
+        await self._engine.ready.wait()
+        return self._board.picture()
+
+    async def news(self) -> None:
+        """Return at the next change of what `floor` tells."""
+        await self._fleet.changes.next()
 
     async def peers(self) -> list[Json]:
         """The neighbours of now."""

@@ -4,6 +4,7 @@ from typing import Any
 
 from p2pupd.core import admission
 from p2pupd.core.admission import Refusal
+from p2pupd.core.showing import newest_for
 from p2pupd.core.tally import Evidence, evidence
 from p2pupd.core.turn import Gate
 from p2pupd.core.waves import place, stage_name, stage_of, staged
@@ -84,12 +85,7 @@ def _find(parts: Parts, device: str) -> Seen:
 def _other(engine: Engine, parts: Parts, seen: Seen) -> Json:
     record, now = seen.record, parts.clock().now
     releases = engine.manifest.releases if engine.manifest else ()
-    fitting = [
-        each
-        for each in releases
-        if record.installed(each.component) and set(each.hardware_ids) & set(record.hardware_ids)
-    ]
-    release = max(fitting, key=lambda each: each.release, default=None)
+    release = newest_for(record, releases)
     phase = str(record.deployment.phase) if record.deployment else ""
     gates = []
     if seen.silent(now):

@@ -218,7 +218,7 @@ async def test_a_caller_that_lies_or_leaves_costs_the_daemon_nothing(
         async with aiohttp.ClientSession("http://device", connector=connector) as session:
             for call, body in WRONG:
                 async with session.post(f"/v1/{call}", data=body) as answer:
-                    assert answer.status == 409
+                    assert answer.status == 400
                     assert (await answer.json())["error"]["code"] == 2
             for call in ("import", "export"):
                 async with session.post(f"/v1/{call}", json={"path": str(stick)}) as answer:

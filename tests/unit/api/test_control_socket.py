@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from p2pupd.api.control import serve_socket
+from p2pupd.api.control_socket import serve_socket
 from p2pupd.errors import HostError
 from tests.support import eventually, running
 

@@ -1,0 +1,1 @@
+"""The dashboard: pages that any device serves of its floor. It translates, and never decides."""
