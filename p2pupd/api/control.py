@@ -6,7 +6,7 @@
 `POST /v1/resume` · `POST /v1/reload` · `POST /v1/import` · `POST /v1/export`. The last two
 answer with JSON lines: `{"progress": ...}` or `{}` while it works, then one `{"result": ...}` or
 `{"error": ...}`. An error body is `{"error": {"code", "reason", "message"}}` with the exit code of
-the command line.
+the command line; its status is 409, or 500 with the reason `bug`.
 
 Who may call is decided by the socket's mode (0660) and its group.
 """
@@ -230,6 +230,11 @@ async def _stream(response: web.StreamResponse, lines: AsyncIterator[Json]) -> N
             await response.write(_line(line))
     except UpdateError as error:
         await response.write(_line(_error(error)))
+    except ConnectionError:
+        raise
+    except Exception as error:
+        log.exception("control.bug error=%r", error)
+        await response.write(_line(_error(_unknown(error))))
     await response.write_eof()
 
 
@@ -242,6 +247,19 @@ async def _errors(
         return await handler(request)
     except UpdateError as error:
         return web.json_response(_error(error), status=409)
+    except (web.HTTPException, ConnectionError):
+        raise
+    except Exception as error:
+        log.exception("control.bug path=%s error=%r", request.path, error)
+        return web.json_response(_error(_unknown(error)), status=500)
+
+
+def _unknown(error: Exception) -> UpdateError:
+    """A mistake of the program: its traceback is in the log, its caller gets a sentence."""
+    return UpdateError(
+        f"the daemon met a mistake of its own, {error!r}: please report it, with its log",
+        reason="bug",
+    )
 
 
 def _error(error: UpdateError) -> Json:
