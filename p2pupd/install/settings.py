@@ -7,7 +7,7 @@ from pathlib import Path
 
 from p2pupd.errors import ConfigError
 from p2pupd.install.pair import SlotName
-from p2pupd.model.release import InstallerKind
+from p2pupd.model.release import BUILT, InstallerKind
 from p2pupd.model.setting import NO_PATH, Bytes, Seconds, at_least, setting, within
 
 
@@ -18,7 +18,7 @@ class BootloaderKind(StrEnum):
 
 
 def _is_built(kind: InstallerKind) -> str | None:
-    return None if kind is InstallerKind.SLOTS else "is not an installer of this version: `slots`"
+    return None if kind in BUILT else f"is not an installer of this version: `{'`, `'.join(BUILT)}`"
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ def refresh(
     Raises UsageError when the keys of snapshot or timestamp are not here.
     """
     with locked(directory):
-        repository = load_proven(directory, signing.ring)
+        repository = load_proven(directory, signing.ring.directories)
         edition = Edition(
             repository, signing.ring, signing.settings, signing.now, timestamp_lifetime
         )
@@ -114,7 +114,7 @@ def rotate(
     are here, so that a reader between two writes believes it too.
     """
     with locked(directory):
-        repository = load_proven(directory, signing.ring)
+        repository = load_proven(directory, signing.ring.directories)
         old = _retired(repository, role, retired)
         if role == "root":
             new = _rotate_root(repository, old, signing, sealer)
