@@ -148,11 +148,18 @@ def _scalar(kind: Any, given: Any, key: str, folder_of: Callable[[str], Path]) -
     if kind is Path:
         if not isinstance(given, str):
             raise _WrongError(f"must be a path, not {_shown(given)}")
-        return folder_of(key) / Path(given).expanduser() if given else NO_PATH
+        return folder_of(key) / _expanded(_text(given)) if given else NO_PATH
     reader = _READERS.get(kind)
     if reader is not None:
         return reader(given)
     return _choice(kind, given)
+
+
+def _expanded(given: str) -> Path:
+    try:
+        return Path(given).expanduser()
+    except RuntimeError:
+        raise _WrongError(f"begins with a user who is not known here: {_shown(given)}") from None
 
 
 def _choice(kind: type[StrEnum], given: Any) -> StrEnum:
@@ -192,7 +199,17 @@ def _boolean(given: Any) -> bool:
 def _text(given: Any) -> str:
     if not isinstance(given, str):
         raise _WrongError(f"must be text, not {_shown(given)}")
+    if "\0" in given or not _encodes(given):
+        raise _WrongError(f"holds what no system takes: {_shown(given)}")
     return given
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _size(given: Any) -> int:

@@ -18,11 +18,12 @@ from tuf.api.metadata import (
 
 from p2pupd.errors import UsageError
 from p2pupd.host.files import make_directory, read_bounded, write_durably
+from p2pupd.model.ids import LINE_PATTERN
 from p2pupd.publisher import keys
 from p2pupd.publisher.edition import Edition
 from p2pupd.publisher.keys import KeyRing, Sealer
 from p2pupd.publisher.proof import ANCHOR, load_proven
-from p2pupd.publisher.repository import LIMITS, LINE_PATTERN, TOP_ROLES, Repository, locked
+from p2pupd.publisher.repository import LIMITS, TOP_ROLES, Repository, locked
 from p2pupd.publisher.settings import PublisherSettings
 from p2pupd.trust.keys import NaClSigner
 

@@ -18,13 +18,12 @@ from tuf.api.serialization import DeserializationError
 
 from p2pupd.errors import MetadataError, NotARepository, UsageError
 from p2pupd.host.files import host_error, read_bounded
-from p2pupd.model.ids import Realm
+from p2pupd.model.ids import LINE_PATTERN, Realm
 from p2pupd.model.release import Release
 from p2pupd.trust.manifest import parse_custom
 from p2pupd.trust.settings import TrustSettings
 
 TOP_ROLES: Final = ("root", "targets", "snapshot", "timestamp")
-LINE_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 ROOT_PATTERN: Final = re.compile(r"([1-9][0-9]{0,8})\.root\.json", re.ASCII)
 REALM_CHARS: Final = 16
 LIMITS: Final = TrustSettings()
