@@ -18,6 +18,7 @@ from p2pupd.cli.results import show_results
 from p2pupd.cli.rollout import rollout_lines, rollout_options
 from p2pupd.cli.signing import DIRECTORY, Secrets, key_options, keys_beside, signing
 from p2pupd.errors import UsageError
+from p2pupd.feeds.repository import target_names
 from p2pupd.model.ids import ComponentId
 from p2pupd.model.release import BUILT, Dependency, InstallerKind, UpdateKind, Urgency
 from p2pupd.publisher import authority, releases, stick
@@ -124,7 +125,7 @@ def add(
         )
     for line in told:
         click.echo(line, err=line.startswith("warning: "))
-    click.echo(f"{added.label}: targets/{added.target}")
+    click.echo(f"{added.label}: {'/'.join(target_names(added))}")
     click.echo(f"{added.artifact.length} bytes, sha256 {added.artifact.sha256}")
 
 

@@ -152,10 +152,19 @@ def test_a_device_without_hardware_ids_fits_no_release(patient: Patient) -> None
     assert "device.hardware is empty: name what this device is" in says
 
 
+@needs_root
 def test_a_spare_slot_that_cannot_be_written_is_told(patient: Patient) -> None:
-    slot = patient.directory / "nowhere" / "b.img"
-    patient.configure(install={"slot_b": str(slot)})
-    assert patient.verdict("slots") == ("fail", f"{slot} is the spare slot, and cannot be written")
+    place = patient.directory / "slots"
+    place.mkdir()
+    patient.configure(install={"slot_b": str(place / "b.img")})
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", place], check=True)
+    try:
+        assert patient.verdict("slots") == (
+            "fail",
+            f"{place / 'b.img'} is the spare slot, and cannot be written",
+        )
+    finally:
+        subprocess.run(["umount", place], check=True)
 
 
 def test_a_seed_needs_no_slots(patient: Patient) -> None:

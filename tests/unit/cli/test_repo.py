@@ -301,15 +301,6 @@ def test_export_writes_a_stick_that_show_reads(acme: Path, tmp_path: Path, capsy
     assert "os 1.0 (release 1)" in capsys.readouterr().out
 
 
-@pytest.mark.usefixtures("acme")
-def test_people_see_how_a_release_is_installed(capsys: Said) -> None:
-    assert add("1.0") == 0
-    assert run(["repo", "show", "acme"]) == 0
-    said = capsys.readouterr()
-    assert "installed by slots" in said.out
-    assert said.err == ""
-
-
 @pytest.mark.parametrize("name", ["2.gateway.json", "timestamp.json", "1.root.json"])
 def test_what_was_tampered_with_is_shown_with_a_warning_and_not_exported(
     acme: Path, tmp_path: Path, capsys: Said, name: str
@@ -319,7 +310,6 @@ def test_what_was_tampered_with_is_shown_with_a_warning_and_not_exported(
     file.write_bytes(file.read_bytes().replace(b'"expires":"20', b'"expires":"21'))
     stick = tmp_path / "stick"
     stick.mkdir()
-    capsys.readouterr()
     assert run(["repo", "show", "acme"]) == 0
     said = capsys.readouterr()
     assert "os 1.0 (release 1)" in said.out
