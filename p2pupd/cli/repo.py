@@ -35,7 +35,7 @@ def _words(kind: Iterable[StrEnum]) -> click.Choice[str]:
     return click.Choice([each.value for each in kind])
 
 
-FILE: Final = click.Path(path_type=Path)
+FILE: Final = click.Path(path_type=Path, readable=False)
 REPOSITORY: Final = click.option(
     "--repo", "repository", type=DIRECTORY, default=Path(), help="The repository (.)."
 )

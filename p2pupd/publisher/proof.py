@@ -12,7 +12,7 @@ from tuf.api.metadata import Metadata, Root
 from tuf.api.serialization import DeserializationError
 
 from p2pupd.errors import SignatureError, UsageError
-from p2pupd.host.files import read_bounded
+from p2pupd.host.files import host_error, read_bounded
 from p2pupd.publisher.repository import LIMITS, Repository, file_name, load
 
 ANCHOR: Final = "root.json"
@@ -48,7 +48,11 @@ def prove(repository: Repository, keys: Iterable[Path]) -> None:
 def _check_anchor(first: bytes, keys: Iterable[Path]) -> None:
     for directory in keys:
         anchor = directory / ANCHOR
-        if anchor.exists() and read_bounded(anchor, LIMITS.root_limit) != first:
+        try:
+            there = anchor.exists()
+        except OSError as error:
+            raise host_error(error, f"read the keys in {directory}") from error
+        if there and read_bounded(anchor, LIMITS.root_limit) != first:
             raise UsageError(
                 f"{directory} holds the keys of another fleet: its {ANCHOR} is not the "
                 "repository's 1.root.json; name the right ones with --keys",

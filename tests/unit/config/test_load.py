@@ -234,6 +234,15 @@ def test_what_stands_in_for_a_mistake_makes_no_second_one(file: Path) -> None:
     assert _mistakes(file, text) == [f"{file}: device.hardware must be a list, not 1"]
 
 
+def test_directories_of_media_begin_at_their_file_too(file: Path) -> None:
+    text = '[media]\ndirectories = ["in", "/abs"]\nmount_points = ["mnt"]\n'
+    media = _load(file, text).settings.media
+    assert media.directories == (file.parent / "in", Path("/abs"))
+    assert media.mount_points == (file.parent / "mnt",)
+    (mistake,) = _mistakes(file, '[media]\ndirectories = [""]\n')
+    assert "media.directories has an empty path" in mistake
+
+
 def test_drop_ins_that_cannot_be_listed_are_a_mistake(file: Path) -> None:
     drop_ins = file.parent / "conf.d"
     drop_ins.symlink_to(drop_ins)
