@@ -28,7 +28,6 @@ from p2pupd.engine.orders import OrderShelf
 from p2pupd.engine.own_record import Describer
 from p2pupd.engine.parts import InstallPart, SitePart
 from p2pupd.engine.taking_home import TakingHome
-from p2pupd.errors import ConfigError
 from p2pupd.feeds.directory import DirectoryFeed
 from p2pupd.feeds.interface import Feed
 from p2pupd.feeds.results import write_results
@@ -95,12 +94,10 @@ def operators(settings: Settings, fixed: OnDisk, controls: Controls) -> Operator
 
 
 def install_part(settings: Settings) -> InstallPart | None:
-    """The component that is installed here; None where there is none. Raises ConfigError."""
+    """The component that is installed here; None where there is none."""
     install = settings.install
     if not install.component:
         return None
-    if not settings.device.hardware:
-        raise ConfigError("device.hardware is empty: name what this device is, as releases do")
     installer = SlotsInstaller(
         install.slots(),
         boot_control(install, settings.state_dir),

@@ -61,9 +61,8 @@ from p2pupd.host.clock import Clock
 from p2pupd.host.memory import give_back
 from p2pupd.host.power import power_ok, restart
 from p2pupd.host.systemd import ServiceManager
-from p2pupd.model.device import Announcement, ByteCounts, Neighbour, Role
+from p2pupd.model.device import Announcement, Neighbour, Role
 from p2pupd.model.ids import DeviceId, ManifestDigest, Sha256, announced
-from p2pupd.model.release import Artifact
 from p2pupd.swarm.arrivals import Arrivals, Wires
 from p2pupd.swarm.over_http import HttpPieces
 from p2pupd.swarm.select import Backed, swarm_backend
@@ -228,6 +227,9 @@ class Daemon:
             old_images=partial(old_images, settings.delta, install),
         )
 
+    def _moves(self, root: str) -> bool:
+        return self.line.allowance.moves(root)
+
     def _operations(self, accounts: Accounts) -> Operations:
         settings = self._settings
         return Operations(
@@ -247,15 +249,9 @@ class Daemon:
             board=self.board,
         )
 
-    def _counts(self, artifact: Artifact) -> ByteCounts:
-        return self.engine.content.counts(artifact)
-
-    def _moves(self, root: str) -> bool:
-        return self.line.allowance.moves(root)
-
     def _start(self, sockets: list[socket.socket]) -> None:
         settings, tasks = self._settings, self._tasks
-        accounts = Accounts(self._counts, self._served.handed_out)
+        accounts = Accounts(self.engine.content.counts, self._served.handed_out)
         operations = self._operations(accounts)
         metrics = metrics_api.listen(settings.metrics)
         if metrics is not None:

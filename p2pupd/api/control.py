@@ -6,7 +6,8 @@
 act. The last two answer with JSON lines: `{"progress": ...}` or `{}` while it works, then one
 `{"result": ...}` or `{"error": ...}`. An error body is `{"error": {"code", "reason", "message"}}`
 with the exit code of the command line; its status is 400 for a request that is malformed, 403 for
-who may not call, 409 for what the device cannot do.
+who may not call, 409 for what the device cannot do, and 500 with the reason
+`bug` for a mistake of the program.
 
 Who may call is decided by api.doors.
 """
@@ -249,6 +250,11 @@ async def _stream(response: web.StreamResponse, lines: AsyncIterator[Json]) -> N
             await response.write(_line(line))
     except UpdateError as error:
         await response.write(_line(_error(error)))
+    except ConnectionError:
+        raise
+    except Exception as error:
+        log.exception("control.bug error=%r", error)
+        await response.write(_line(_error(_unknown(error))))
     await response.write_eof()
 
 
@@ -266,6 +272,19 @@ async def errors(
         return web.json_response(_error(error), status=403)
     except UpdateError as error:
         return web.json_response(_error(error), status=409)
+    except (web.HTTPException, ConnectionError):
+        raise
+    except Exception as error:
+        log.exception("control.bug path=%s error=%r", request.path, error)
+        return web.json_response(_error(_unknown(error)), status=500)
+
+
+def _unknown(error: Exception) -> UpdateError:
+    """A mistake of the program: its traceback is in the log, its caller gets a sentence."""
+    return UpdateError(
+        f"the daemon met a mistake of its own, {error!r}: please report it, with its log",
+        reason="bug",
+    )
 
 
 def _error(error: UpdateError) -> Json:

@@ -42,7 +42,7 @@ class _Size(click.ParamType[int]):
 @click.option("--once", is_flag=True, help="End when all are done; exit 0 if as expected.")
 @click.option(
     "--keep",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path, file_okay=False, readable=False),
     help="Build the floor in this new directory and leave it there.",
 )
 @click.pass_context

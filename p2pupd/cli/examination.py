@@ -60,13 +60,6 @@ def examine(load: Callable[[], Config], seconds: float) -> Iterator[Finding]:
 
 
 def _configuration(config: Config) -> Finding:
-    device, install = config.settings.device, config.settings.install
-    if install.component and not device.hardware:
-        return fail(
-            "configuration",
-            "device.hardware is empty, so no release fits",
-            "name what this device is, as releases do",
-        )
     files = sorted(
         {each for each in config.origins.values() if not each.startswith(("--", "environment "))}
     )
@@ -115,6 +108,11 @@ def _slots(settings: Settings, slots: Any) -> Iterator[Finding]:
         refuse_unless_spare(slots[spare], slots[running])
     except InstallError as error:
         yield fail("slots", error.message, "look at install.slot_a and install.slot_b")
+        return
+    held = slots[spare] if slots[spare].exists() else slots[spare].parent
+    if not os.access(held, os.W_OK):
+        says = f"{slots[spare]} is the spare slot, and cannot be written"
+        yield fail("slots", says, "give it to the daemon's user, or look at its write protection")
         return
     there = "" if slots[spare].exists() else " (a file, made at the first installation)"
     yield ok("slots", f"{slots[spare]} is the spare slot, and nothing uses it{there}")

@@ -21,12 +21,12 @@ def _places(command: Callable[..., R]) -> Callable[..., R]:
     @click.option(
         "--config",
         "config_file",
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, readable=False),
         help="Configuration file instead of /etc/p2pupd/config.toml.",
     )
     @click.option(
         "--state-dir",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=click.Path(path_type=Path, file_okay=False, readable=False),
         help="State directory; same as --set device.state_dir=DIR.",
     )
     @click.option(

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -16,24 +16,26 @@ from p2pupd.api.repository import listen, serve_repository, url_of
 from p2pupd.cli.options import json_option, print_json
 from p2pupd.cli.results import show_results
 from p2pupd.cli.rollout import rollout_lines, rollout_options
-from p2pupd.cli.signing import DIRECTORY, Secrets, key_options, signing
+from p2pupd.cli.signing import DIRECTORY, Secrets, key_options, keys_beside, signing
 from p2pupd.errors import UsageError
+from p2pupd.feeds.repository import target_names
 from p2pupd.model.ids import ComponentId
-from p2pupd.model.release import Dependency, InstallerKind, UpdateKind, Urgency
+from p2pupd.model.release import BUILT, Dependency, InstallerKind, UpdateKind, Urgency
 from p2pupd.publisher import authority, releases, stick
 from p2pupd.publisher.comparing import compare
 from p2pupd.publisher.intake import length_of
 from p2pupd.publisher.overview import overview
+from p2pupd.publisher.proof import load_proven
 from p2pupd.publisher.repository import load, locate, locked, realm_of
 from p2pupd.publisher.settings import DAY
 
 
-def _words(kind: type[StrEnum]) -> click.Choice[str]:
+def _words(kind: Iterable[StrEnum]) -> click.Choice[str]:
     """A choice by value; click would take an enum's names."""
     return click.Choice([each.value for each in kind])
 
 
-FILE: Final = click.Path(path_type=Path)
+FILE: Final = click.Path(path_type=Path, readable=False)
 REPOSITORY: Final = click.option(
     "--repo", "repository", type=DIRECTORY, default=Path(), help="The repository (.)."
 )
@@ -89,7 +91,7 @@ def init(
 @click.option("--line", help="Product line; may be left out where there is only one.")
 @click.option("--release", type=click.IntRange(min=1), help="Release number (the last one and 1).")
 @click.option("--kind", type=_words(UpdateKind), default="firmware")
-@click.option("--installer", type=_words(InstallerKind), default="slots")
+@click.option("--installer", type=_words(BUILT), default="slots")
 @click.option("--min-release", type=int, help="The stepping stone: install this one first.")
 @click.option("--depends-on", multiple=True, metavar="COMPONENT[:RELEASE]", help="Repeatable.")
 @click.option("--conflicts", multiple=True, metavar="COMPONENT", help="Repeatable.")
@@ -123,7 +125,7 @@ def add(
         )
     for line in told:
         click.echo(line, err=line.startswith("warning: "))
-    click.echo(f"{added.label}: targets/{added.target}")
+    click.echo(f"{added.label}: {'/'.join(target_names(added))}")
     click.echo(f"{added.artifact.length} bytes, sha256 {added.artifact.sha256}")
 
 
@@ -197,15 +199,18 @@ def show(
         return
     if old is None and (component is not None or number is not None):
         raise UsageError("--component and --release say which update: add --against OLD")
+    place = path or repository
     if old is None:
-        found, shown = overview(path or repository), _show_all
+        found, shown = overview(place, (keys_beside(place),)), _show_all
     else:
-        where = load(locate(path or repository))
+        where = load(locate(place))
         found, shown = compare(where, old, component, number), _show_update
     if as_json:
         print_json(found)
     else:
         shown(found)
+    if found.get("doubt"):
+        click.echo(f"warning: devices would refuse this: {found['doubt']}", err=True)
 
 
 def _show_all(found: dict[str, Any]) -> None:
@@ -220,7 +225,8 @@ def _show_all(found: dict[str, Any]) -> None:
         image = f" in a pack, {each['image']['length']} unpacked" if "image" in each else ""
         click.echo(
             f"{each['componentId']} {each['version']} (release {each['release']})  for "
-            f"{', '.join(each['hardwareIds'])}  {each['length']} bytes{image}{absent}"
+            f"{', '.join(each['hardwareIds'])}  {each['length']} bytes{image}, installed by "
+            f"{each['installer']}{absent}"
         )
         for line in rollout_lines(each.get("rollout", {})):
             click.echo(f"  {line}")
@@ -249,7 +255,7 @@ def _show_update(found: dict[str, Any]) -> None:
 def export(destination: Path, components: tuple[str, ...], every: bool, repository: Path) -> None:
     """Write STICK/p2pupd: what devices take in when the stick is plugged in."""
     with locked(locate(repository)), _progress() as advance:
-        found = load(locate(repository))
+        found = load_proven(locate(repository), (keys_beside(repository),))
         wanted = stick.select(found.releases(), frozenset(components), every=every)
         written = stick.export(
             found,

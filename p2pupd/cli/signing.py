@@ -22,12 +22,15 @@ PASSPHRASE_LIMIT: Final = 4096
 KEYS_SUFFIX: Final = "-keys"
 
 R = TypeVar("R")
-DIRECTORY: Final = click.Path(path_type=Path, file_okay=False)
+DIRECTORY: Final = click.Path(path_type=Path, file_okay=False, readable=False)
 
 
 def keys_beside(repository: Path) -> Path:
     """Where the keys of a repository are unless --keys says otherwise: `REPOSITORY-keys`."""
-    place = repository.resolve()
+    try:
+        place = repository.resolve()
+    except (OSError, RuntimeError):
+        place = repository.absolute()
     return place.with_name(place.name + KEYS_SUFFIX)
 
 
@@ -92,7 +95,7 @@ def passphrase_options(command: Callable[..., R]) -> Callable[..., R]:
 
     @click.option(
         "--passphrase-file",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=click.Path(path_type=Path, dir_okay=False, readable=False),
         help=f"File with the passphrase; else ${PASSPHRASE_VARIABLE}, else it is asked for.",
     )
     @click.option("--no-passphrase", is_flag=True, help="Leave new keys unprotected (for trials).")

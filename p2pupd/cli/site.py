@@ -25,7 +25,7 @@ from p2pupd.trust.orders import MAX_BYTES
 from p2pupd.wire.messages import DEVICE_PATTERN
 
 R = TypeVar("R")
-FILE: Final = click.Path(path_type=Path, dir_okay=False)
+FILE: Final = click.Path(path_type=Path, dir_okay=False, readable=False)
 ANCHOR: Final = Path("/etc/p2pupd/root.json")
 ANCHOR_LIMIT: Final = 64 * 1024
 USUAL_DIRECTORY: Final = Path("operator")

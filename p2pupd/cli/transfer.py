@@ -16,7 +16,7 @@ from p2pupd.errors import DaemonUnreachable
 @click.command("import", epilog="Example: p2pupd import /media/stick")
 @device_options
 @json_option
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=click.Path(path_type=Path, readable=False))
 @click.pass_context
 def import_(
     context: click.Context, client_of: Callable[[], ControlClient], as_json: bool, path: Path
@@ -37,7 +37,7 @@ def import_(
 @click.command(epilog="Example: p2pupd export /media/stick")
 @device_options
 @json_option
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=click.Path(path_type=Path, readable=False))
 def export(client_of: Callable[[], ControlClient], as_json: bool, path: Path) -> None:
     """Write what this device carries to PATH: a stick that any p2pupd device accepts."""
     result = _follow(client_of(), "/v1/export", path, quiet=as_json)

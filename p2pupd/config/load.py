@@ -58,7 +58,8 @@ PLACE: Final = frozenset({"device.state_dir", "control.socket"})
 class _Layers:
     """Tables laid over each other, remembering who set each key.
 
-    `lost`: something that could not be read may have set any key.
+    `lost`: something that could not be read may have set any key. `wrong` are the dotted keys that
+    have a mistake.
     """
 
     def __init__(self) -> None:
@@ -67,6 +68,7 @@ class _Layers:
         self.origins: dict[str, str] = {}
         self.folders: dict[str, Path] = {}
         self.mistakes: list[str] = []
+        self.wrong: set[str] = set()
 
     def lay(self, section: str, key: str, value: Any, origin: str, folder: Path) -> None:
         self.tables.setdefault(section, {})[key] = value
@@ -80,6 +82,7 @@ class _Layers:
 
     def mistake(self, found: Mistake) -> None:
         key, wrong = found
+        self.wrong.add(key)
         self.lost = self.lost or key in PLACE
         section, _, rest = key.partition(".")
         first = rest.partition(".")[0].partition("[")[0]
@@ -147,8 +150,20 @@ def _laid(
 def _lay_files(layers: _Layers, config_file: Path | None) -> None:
     main = config_file or DEFAULT_FILE
     _lay_file(layers, main, optional=config_file is None)
-    for each in sorted((main.parent / "conf.d").glob("*.toml")):
+    for each in _drop_ins(layers, main.parent / "conf.d"):
         _lay_file(layers, each)
+
+
+def _drop_ins(layers: _Layers, directory: Path) -> list[Path]:
+    """In their order. The directory may be missing."""
+    try:
+        return sorted(each for each in directory.iterdir() if each.match("*.toml"))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        layers.mistakes.append(f"{directory}: cannot be read: {error.strerror}")
+        layers.lost = True
+        return []
 
 
 def _lay_file(layers: _Layers, path: Path, *, optional: bool = False) -> None:
@@ -219,4 +234,8 @@ def _compose(layers: _Layers) -> Settings:
         for each in mistakes:
             layers.mistake(each)
         made[name] = value
-    return Settings(**made)
+    settings = Settings(**made)
+    for key, wrong in settings.together():
+        if key not in layers.wrong:
+            layers.mistake((key, wrong))
+    return settings

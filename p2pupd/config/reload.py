@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import fields, replace
 from typing import Any
 
@@ -36,18 +37,11 @@ class Reloader:
     async def reload(self) -> str:
         """What was applied and what needs a restart, a line each.
 
-        Raises ConfigError with every mistake; then nothing has changed.
+        Raises ConfigError with every mistake; then nothing has changed. Nor has it when a section
+        cannot be applied: those before it are as they were, and its error comes out.
         """
         wanted = await asyncio.to_thread(self._read)
-        applied: list[str] = []
-        for section, keys, apply in self.live:
-            running, new = self._running[section], wanted[section]
-            after = replace(running, **{key: getattr(new, key) for key in keys}) if keys else new
-            changed = list(_changed(section, running, after))
-            if changed:
-                apply(after)
-                self._running[section] = after
-                applied += changed
+        applied = self._apply(wanted)
         waiting = [
             key for name, has in self._running.items() for key in _changed(name, has, wanted[name])
         ]
@@ -55,6 +49,24 @@ class Reloader:
         said = [f"applied: {', '.join(applied)}"] if applied else []
         said += [f"needs a restart: {', '.join(waiting)}"] if waiting else []
         return "\n".join(said) or "nothing has changed"
+
+    def _apply(self, wanted: dict[str, Any]) -> list[str]:
+        """Every live section, or none. The keys that have changed."""
+        running, applied = dict(self._running), list[str]()
+        with ExitStack() as back:
+            for section, keys, apply in self.live:
+                before, new = running[section], wanted[section]
+                only = {key: getattr(new, key) for key in keys}
+                after = replace(before, **only) if keys else new
+                changed = list(_changed(section, before, after))
+                if changed:
+                    back.callback(apply, before)
+                    apply(after)
+                    running[section] = after
+                    applied += changed
+            back.pop_all()
+        self._running = running
+        return applied
 
     def _read(self) -> dict[str, Any]:
         config = self._load()

@@ -1,5 +1,6 @@
 """All settings, composed from each room's own class; the only place that knows the sections."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -58,6 +59,14 @@ class Settings:
     control: ControlSettings = field(default_factory=ControlSettings)
     dashboard: DashboardSettings = field(default_factory=DashboardSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+
+    def together(self) -> Iterator[tuple[str, str]]:
+        """What is wrong between settings: (dotted key, clause)."""
+        if self.install.component and not self.device.hardware:
+            yield "device.hardware", "is empty: name what this device is, as releases do"
+        for name in ("install", "health", "uplink"):
+            for key, wrong in getattr(self, name).together():
+                yield f"{name}.{key}".rstrip("."), wrong
 
     @property
     def state_dir(self) -> Path:

@@ -18,6 +18,10 @@ _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.ASCII | re.
 SIZES: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _TIME: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", re.ASCII)
 DURATIONS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+LARGEST: Final = (1 << 53) - 1
+"""Largest number and size of a setting, as in signed metadata."""
+LONGEST: Final = 36500 * 86400.0
+"""Seconds: the longest duration of a setting."""
 
 
 class _WrongError(Exception):
@@ -144,11 +148,18 @@ def _scalar(kind: Any, given: Any, key: str, folder_of: Callable[[str], Path]) -
     if kind is Path:
         if not isinstance(given, str):
             raise _WrongError(f"must be a path, not {_shown(given)}")
-        return folder_of(key) / Path(given).expanduser() if given else NO_PATH
+        return folder_of(key) / _expanded(_text(given)) if given else NO_PATH
     reader = _READERS.get(kind)
     if reader is not None:
         return reader(given)
     return _choice(kind, given)
+
+
+def _expanded(given: str) -> Path:
+    try:
+        return Path(given).expanduser()
+    except RuntimeError:
+        raise _WrongError(f"begins with a user who is not known here: {_shown(given)}") from None
 
 
 def _choice(kind: type[StrEnum], given: Any) -> StrEnum:
@@ -159,18 +170,22 @@ def _choice(kind: type[StrEnum], given: Any) -> StrEnum:
 
 
 def _integer(given: Any) -> int:
-    if isinstance(given, str) and re.fullmatch(r"-?\d+", given, re.ASCII):
-        return int(given)
+    if isinstance(given, str) and re.fullmatch(r"-?\d{1,17}", given, re.ASCII):
+        given = int(given)
     if not isinstance(given, int) or isinstance(given, bool):
         raise _WrongError(f"must be a whole number, not {_shown(given)}")
+    if abs(given) > LARGEST:
+        raise _WrongError("is a number too large for any setting")
     return given
 
 
 def _number(given: Any) -> float:
     if isinstance(given, str) and re.fullmatch(r"-?\d+(\.\d+)?", given, re.ASCII):
-        return float(given)
+        given = float(given)
     if not isinstance(given, int | float) or isinstance(given, bool):
         raise _WrongError(f"must be a number, not {_shown(given)}")
+    if not abs(given) <= LARGEST:
+        raise _WrongError("is a number too large for any setting")
     return float(given)
 
 
@@ -184,21 +199,45 @@ def _boolean(given: Any) -> bool:
 def _text(given: Any) -> str:
     if not isinstance(given, str):
         raise _WrongError(f"must be text, not {_shown(given)}")
+    if "\0" in given or not _encodes(given):
+        raise _WrongError(f"holds what no system takes: {_shown(given)}")
     return given
 
 
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _size(given: Any) -> int:
+    size = _bytes_of(given)
+    if size > LARGEST:
+        raise _WrongError(f"is larger than any file or rate: at most {LARGEST} bytes (8191T)")
+    return int(size)
+
+
+def _bytes_of(given: Any) -> float:
     if isinstance(given, int) and not isinstance(given, bool) and given >= 0:
         return given
     match = _SIZE.fullmatch(given.strip()) if isinstance(given, str) else None
     if match is None:
         raise _WrongError(f'must be a size such as 1048576 or "64M", not {_shown(given)}')
-    return int(float(match[1]) * SIZES[match[2].upper()])
+    return float(match[1]) * SIZES[match[2].upper()]
 
 
 def _duration(given: Any) -> float:
+    seconds = _seconds_of(given)
+    if seconds > LONGEST:
+        raise _WrongError(f"is too long: at most {LONGEST / 86400:.0f}d")
+    return float(seconds)
+
+
+def _seconds_of(given: Any) -> float:
     if isinstance(given, int | float) and not isinstance(given, bool) and given >= 0:
-        return float(given)
+        return given
     text = given.strip() if isinstance(given, str) else ""
     if re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
         return float(text)

@@ -42,7 +42,8 @@ def choose(releases: Iterable[Release], facts: DeviceFacts) -> Release | Refusal
     The highest release that is newer than the installed one and whose stepping stone
     (`min_release`) is reached; without a newer one, a signed way back (`rollback_from` names the
     installed release, and the security floor allows it). A release that a signed way back leads
-    away from is never gone to. Any product line's signers can name any component: where two do, a
+    away from is never gone to. Where the operator went back from a release, no older one comes
+    without consent. Any product line's signers can name any component: where two do, a
     device that was not told its line takes neither.
     """
     if facts.component is None:
@@ -64,6 +65,8 @@ def choose(releases: Iterable[Release], facts: DeviceFacts) -> Release | Refusal
             SignatureError.code,
         )
     sound = [each for each in fitting if (each.component, each.release) not in facts.bad]
+    if not sound and facts.left >= 0:
+        return _rolled_back(facts)
     if not sound:
         worst = max(each.release for each in fitting)
         return Refusal(
@@ -80,15 +83,18 @@ def _best(sound: list[Release], facts: DeviceFacts) -> Release | Refusal:
     reached = -1 if have is None else have
     left = {number for each in sound for number in each.rollback_from}
     newer = [each for each in sound if each.release > reached and each.release not in left]
-    open_to_us = [each for each in newer if (each.min_release or 0) <= max(reached, 0)]
+    wanted = [each for each in newer if each.release > facts.left or each.release in facts.approved]
+    open_to_us = [each for each in wanted if (each.min_release or 0) <= max(reached, 0)]
     if open_to_us:
         return max(open_to_us, key=lambda each: each.release)
-    if newer:
-        step = min(each.min_release or 0 for each in newer)
+    if wanted:
+        step = min(each.min_release or 0 for each in wanted)
         return Refusal("stepping-stone", f"release {step} must be installed first", 1)
     back = [each for each in sound if have in each.rollback_from and _above_floor(each, facts)]
     if back:
         return max(back, key=lambda each: each.release)
+    if newer:
+        return _rolled_back(facts)
     if any(each.release == have for each in sound):
         return Refusal("up-to-date", f"release {have} is already installed", NOTHING_TO_DO)
     best = max(each.release for each in sound)
@@ -97,6 +103,15 @@ def _best(sound: list[Release], facts: DeviceFacts) -> Release | Refusal:
         f"release {best} is offered, but release {have} is installed and nobody has signed the "
         "way back",
         DowngradeError.code,
+    )
+
+
+def _rolled_back(facts: DeviceFacts) -> Refusal:
+    return Refusal(
+        "rolled-back",
+        f"the operator went back from release {facts.left}; a newer one is needed, or "
+        f"`p2pupd approve RELEASE`, for {facts.left} itself with --again",
+        HealthError.code,
     )
 
 

@@ -1,12 +1,15 @@
 """One step of a deployment: a record and an event in, a record and commands out. Total and pure."""
 
-from typing import Any
+from typing import Any, Final
 
 from p2pupd.core import admission
 from p2pupd.core.transitions import TABLE, Row
 from p2pupd.model import events as on
 from p2pupd.model.commands import Command
 from p2pupd.model.deployment import Deployment, Phase
+
+LEFT: Final = "rollback-wanted"
+"""The reason of a deployment that the operator went back from."""
 
 Step = tuple[Deployment, tuple[Command, ...]]
 
@@ -46,7 +49,7 @@ def _facts(record: Deployment, event: on.Event, row: Row) -> dict[str, Any]:
         case on.OfferVerified(release=release):
             return {"release": release}
         case on.OfferRejected() | on.CommandFailed():
-            return {"reason": event.reason, "detail": event.detail, "code": event.code}
+            return _failure(record, event, row)
         case on.FactsGathered() if row.to is Phase.REFUSED and record.release is not None:
             refusal = admission.refusal(record.release, event.facts)
             return {} if refusal is None else refusal.fields()
@@ -66,10 +69,19 @@ def _facts(record: Deployment, event: on.Event, row: Row) -> dict[str, Any]:
             return {}
 
 
+def _failure(
+    record: Deployment, event: on.OfferRejected | on.CommandFailed, row: Row
+) -> dict[str, Any]:
+    """What goes wrong on the operator's way back does not hide that it was asked for."""
+    if row.to is Phase.REVERTING and record.reason == LEFT:
+        return {}
+    return {"reason": event.reason, "detail": event.detail, "code": event.code}
+
+
 _SLUGS = {
     on.NewerRelease: "superseded",
     on.CancelWanted: "cancelled",
-    on.RollbackWanted: "rollback-wanted",
+    on.RollbackWanted: LEFT,
 }
 
 

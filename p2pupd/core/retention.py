@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from p2pupd.model.device import Installed, Role
 from p2pupd.model.ids import Sha256
+from p2pupd.model.release import Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +36,19 @@ def retention(
     images = {Sha256(each.image_sha256) for each in slots if each}
     last = frozenset(pack for pack, image in packs.items() if image in images)
     return Retention(never | frozenset(wanted) | images, last - never)
+
+
+def supersedes(new: Release, old: Release) -> bool:
+    """Whether nobody is to need `old` any more where `new` is to be had.
+
+    So it is where `new` is higher, for all of the same hardware, and reached from anywhere; what a
+    signed way back leads to is needed all the same.
+    """
+    return (
+        new.component == old.component
+        and new.release > old.release
+        and set(old.hardware_ids) <= set(new.hardware_ids)
+        and not new.min_release
+        and new.rollback_to != old.release
+        and not old.rollback_from
+    )

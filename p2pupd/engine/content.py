@@ -70,6 +70,7 @@ class Content:
             )
         self._sources: dict[str, Source] = {}
         self._transfers: dict[Sha256, Transfer] = {}
+        self._dropped: set[Sha256] = set()
 
     def source_came(self, offer: Offer) -> None:
         """A stick is in, or an uplink up: transfers may use it; it gets a new chance."""
@@ -89,8 +90,16 @@ class Content:
             self._sources.pop(name, None)
 
     def transfers(self) -> tuple[Transfer, ...]:
-        """Every transfer since the start, running or ended."""
-        return tuple(self._transfers.values())
+        """Every transfer since the start, running or ended, but for what was dropped."""
+        return tuple(
+            each
+            for sha256, each in self._transfers.items()
+            if sha256 not in self._dropped or each.state is not TransferState.INTERRUPTED
+        )
+
+    def drop(self, release: Release) -> None:
+        """Nobody waits for it any more: an interrupted transfer of it is not told of."""
+        self._dropped.add(release.artifact.sha256)
 
     def counts(self, artifact: Artifact) -> ByteCounts:
         """Payload bytes by source of one artifact; see Swarm.counts. What is just being copied
@@ -138,6 +147,7 @@ class Content:
     def begin(self, release: Release) -> Transfer:
         """The running transfer of this artifact, started if there is none."""
         sha256 = release.artifact.sha256
+        self._dropped.discard(sha256)
         transfer = self._transfers.get(sha256)
         if transfer is None or transfer.task is None or transfer.task.done():
             before, transfer = transfer, Transfer(release)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from p2pupd.core.lifecycle import LEFT
 from p2pupd.engine.content import Content
 from p2pupd.engine.messages import BundleBelieved
 from p2pupd.engine.parts import InstallPart, Parts
@@ -75,13 +76,18 @@ class Handlers:
         )
         usage = await asyncio.to_thread(self._parts.store.usage)
         objects = await asyncio.to_thread(self._parts.store.objects)
+        bad = await self.bad()
+        component = install.component if install else None
+        here = [(which, why) for which, why in bad.items() if which[0] == component]
         return DeviceFacts(
             hardware_ids=self._settings.hardware,
-            component=install.component if install else None,
+            component=component,
             installer=install.kind if install else None,
             line=install.line if install else "",
             installed=await self.installed(),
-            bad=frozenset(await self.bad()),
+            bad=frozenset(bad),
+            left=max((which[1] for which, why in here if why == LEFT), default=-1),
+            approved=self.turns.approved,
             store_free=usage.free,
             stored=frozenset(each.artifact.sha256 for each in objects if each.verified),
             spare_capacity=capacity,

@@ -373,6 +373,8 @@ class Engine:
     async def _roll_back(self) -> str:
         record = await revertible(self.parts, self.records, self._settings)
         self.records.adopt(record)
+        if record.release is not None:
+            await self.handlers.turns.withdraw(record.release.release)
         await self._step(on.RollbackWanted(record.id, "the operator asked for it"))
         return f"going back to slot {record.previous_slot}"
 

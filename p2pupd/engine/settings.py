@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from p2pupd.model.device import Role
-from p2pupd.model.setting import Seconds, at_least, setting, within
+from p2pupd.model.ids import HARDWARE_PATTERN
+from p2pupd.model.setting import Seconds, at_least, not_empty, setting, spelled, within
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,9 @@ class DeviceSettings:
         "`seed` carries every release of the manifest for others; `peer` carries what it installs "
         "and what is on a stick put into it; `leech` never uploads",
     )
-    hardware: tuple[str, ...] = setting((), "Hardware ids that a release must name to fit")
+    hardware: tuple[str, ...] = setting(
+        (), "Hardware ids that a release must name to fit", check=spelled(HARDWARE_PATTERN)
+    )
     factory_version: str = setting("factory", "Version of the image that the device left with")
     factory_release: int = setting(0, "Release counter of that image", check=at_least(0))
     consent: bool = setting(False, "Install only after `p2pupd approve RELEASE`")
@@ -28,6 +31,7 @@ class DeviceSettings:
         ("systemctl", "reboot"),
         "Restarts the device; `{pid}` is the daemon's process id. Where there is nothing to "
         "reboot, a command that makes the supervisor start the daemon again",
+        check=not_empty,
     )
     reboot_timeout: Seconds = setting(
         Seconds(300.0), "A reboot that has not happened by then is tried again", check=at_least(1)

@@ -192,6 +192,21 @@ class Turns:
         )
         await self._save()
 
+    async def withdraw(self, release: int) -> None:
+        """The operator went back from this one: consent to it, and to older ones, is spent."""
+        before = self._consents
+        self._consents = Consents(
+            frozenset(each for each in before.approved if each > release),
+            frozenset(each for each in before.ahead if each > release),
+        )
+        if before != self._consents:
+            await self._save()
+
+    @property
+    def approved(self) -> frozenset[int]:
+        """The releases that the operator allowed here."""
+        return self._consents.approved
+
     async def defer(self, release: Release, seconds: float | None) -> float:
         """Put it off; until when (Unix seconds). Raises UsageError, HostError or SpaceError."""
         asked = self.question(release)

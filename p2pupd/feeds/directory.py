@@ -26,7 +26,7 @@ class DirectoryFeed:
         """See Feed."""
         async with asyncio.TaskGroup() as group:
             for each in self._settings.directories:
-                group.create_task(self._watch(Path(each), listener), name=f"directory {each}")
+                group.create_task(self._watch(each, listener), name=f"directory {each}")
 
     async def _watch(self, path: Path, listener: FeedListener) -> None:
         before = presented = None

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Final
 
 from p2pupd.core.piece_layer import SUFFIX, layer_length
 from p2pupd.errors import (
+    ContentError,
     FetchError,
     MetadataError,
     NotARepository,
@@ -66,18 +67,19 @@ def open_target(path: Path, release: Release, gone: Callable[[], bool] = lambda:
     """The carried file of `release` at that repository, exactly as long as signed.
 
     Reading from it raises SourceGone once `gone()` is true, or when the medium is pulled.
-    Raises UnsafeMedia, SourceGone, or FetchError with reason `not-on-stick`.
+    Raises UnsafeMedia, ContentError where it is cut off, SourceGone, or FetchError with reason
+    `not-on-stick`.
     """
     if gone():
         raise SourceGone(f"{path} was removed")
-    shown = f"{path}: targets/{release.target}"
+    shown = f"{path}: {'/'.join(target_names(release))}"
     try:
         fd = _open_beneath(path, target_names(release), shown)
     except FileNotFoundError as error:
         raise FetchError(f"{shown} is not there", reason=NOT_ON_STICK) from error
     try:
         _check_size(fd, release.artifact.length, shown)
-    except UnsafeMedia:
+    except ContentError:
         os.close(fd)
         raise
     return io.BufferedReader(_Carried(fd, shown, gone), READ_AHEAD)
@@ -92,7 +94,7 @@ def read_layer(
     """
     if gone():
         raise SourceGone(f"{path} was removed")
-    shown = f"{path}: the piece layer of targets/{release.target}"
+    shown = f"{path}: {'/'.join(layer_names(release))}"
     length = layer_length(release.artifact)
     try:
         fd = _open_beneath(path, layer_names(release), shown)
@@ -285,8 +287,13 @@ def _read_all(file: io.FileIO, most: int) -> bytes:
 
 def _check_size(fd: int, length: int, shown: str) -> None:
     """A sparse terabyte is refused here, before a byte is read; what is as long as signed is
-    bounded by the signature, holes or not."""
+    bounded by the signature, holes or not. What is shorter was cut off, and nobody's attack."""
     size = os.fstat(fd).st_size
+    if size < length:
+        raise ContentError(
+            f"{shown} is cut off: it has {size} bytes; {length} are signed; write the stick anew",
+            reason="cut-off",
+        )
     if size != length:
         raise UnsafeMedia(f"{shown} has {size} bytes; {length} are signed")
 

@@ -1,6 +1,7 @@
 """What can be set about the uplink: a repository far away, and how much of the line it may use."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -105,3 +106,13 @@ class UplinkSettings:
         'When it may be used, in local time, such as `["22:00-05:00"]`. Empty: always',
         check=_windows,
     )
+
+    def together(self) -> Iterator[tuple[str, str]]:
+        """What is wrong between settings, and with the files that they name: (key, clause)."""
+        if not self.url or self.ca_file == NO_PATH:
+            return
+        try:
+            with open(self.ca_file, "rb"):
+                pass
+        except OSError as error:
+            yield "ca_file", f"({self.ca_file}) cannot be read: {error.strerror}"

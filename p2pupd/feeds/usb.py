@@ -26,7 +26,7 @@ class UsbFeed:
         self._settings = settings
         self._mounts = mounts
         self._removable = removable
-        self._points = tuple(Path(each) for each in settings.mount_points)
+        self._points = settings.mount_points
 
     async def run(self, listener: FeedListener) -> None:
         """See Feed. Raises HostError when the mount table cannot be read."""

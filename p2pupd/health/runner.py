@@ -3,11 +3,9 @@
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from p2pupd.core.verdict import Evidence, Failed, Passed, Pending, Rule, verdict
-from p2pupd.errors import ConfigError
 from p2pupd.health.exec import ExecProbe
 from p2pupd.health.http import HttpProbe
 from p2pupd.health.interface import HealthProbe, ProbeResult
@@ -18,22 +16,12 @@ log = logging.getLogger(__name__)
 
 
 def configured_probes(settings: HealthSettings) -> tuple[HealthProbe, ...]:
-    """One probe for each that is configured. Raises ConfigError, naming every mistake."""
-    probes: tuple[HealthProbe, ...] = (
+    """One probe for each that is configured."""
+    return (
         *map(ExecProbe, settings.exec),
         *map(HttpProbe, settings.http),
         *map(UnitProbe, settings.unit),
     )
-    names = Counter(probe.name for probe in probes)
-    mistakes = [f"health: two probes are named {name!r}" for name, n in names.items() if n > 1]
-    if settings.settle >= settings.deadline:
-        mistakes.append(
-            f"health.settle ({settings.settle:g} s) is not below "
-            f"health.deadline ({settings.deadline:g} s)"
-        )
-    if mistakes:
-        raise ConfigError("\n".join(mistakes))
-    return probes
 
 
 class HealthRunner:

@@ -1,26 +1,28 @@
 """Settings of the health probes."""
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-from p2pupd.model.setting import Seconds, at_least, required, setting, within
-
-
-def _not_empty(value: object) -> str | None:
-    return None if value else "is empty"
+from p2pupd.model.setting import Seconds, at_least, not_empty, required, setting, within
 
 
 def _web_address(value: str) -> str | None:
-    return (
-        None if value.startswith(("http://", "https://")) else "is not an http:// or https:// URL"
-    )
+    try:
+        parts = urlsplit(value)
+        known = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)
+    except ValueError:
+        known = None
+    return None if known else "is not an http:// or https:// URL"
 
 
 @dataclass(frozen=True, slots=True)
 class ExecProbeSettings:
     """`[[health.exec]]`: healthy when a program ends with the expected exit code."""
 
-    name: str = required("Names the probe in events", check=_not_empty)
-    command: tuple[str, ...] = required("Program and arguments; no shell", check=_not_empty)
+    name: str = required("Names the probe in events", check=not_empty)
+    command: tuple[str, ...] = required("Program and arguments; no shell", check=not_empty)
     exit_code: int = setting(0, "Exit code that means healthy", check=within(0, 255))
 
 
@@ -28,7 +30,7 @@ class ExecProbeSettings:
 class HttpProbeSettings:
     """`[[health.http]]`: healthy when a GET answers as expected. Redirects are not followed."""
 
-    name: str = required("Names the probe in events", check=_not_empty)
+    name: str = required("Names the probe in events", check=not_empty)
     url: str = required("http:// or https:// URL", check=_web_address)
     status_from: int = setting(200, "Lowest status that means healthy", check=within(100, 599))
     status_to: int = setting(299, "Highest status that means healthy", check=within(100, 599))
@@ -39,7 +41,7 @@ class HttpProbeSettings:
 class UnitProbeSettings:
     """`[[health.unit]]`: healthy when a systemd unit stays active."""
 
-    unit: str = required("Unit, such as `nginx.service`; also the probe's name", check=_not_empty)
+    unit: str = required("Unit, such as `nginx.service`; also the probe's name", check=not_empty)
     active_for: Seconds = setting(
         Seconds(10.0), "How long it must have been active without a restart", check=at_least(0)
     )
@@ -72,3 +74,19 @@ class HealthSettings:
         "Nothing counts as healthy before that; less than `deadline`",
         check=at_least(0),
     )
+
+    def together(self) -> Iterator[tuple[str, str]]:
+        """What is wrong between settings: (key, clause)."""
+        exec_names, http_names = ([each.name for each in part] for part in (self.exec, self.http))
+        names = Counter([*exec_names, *http_names, *(each.unit for each in self.unit)])
+        for name, number in names.items():
+            if number > 1:
+                yield "", f"has two probes that are named {name!r}"
+        for index, each in enumerate(self.http):
+            if each.status_to < each.status_from:
+                yield f"http[{index}].status_to", f"is below status_from ({each.status_from})"
+        if self.settle >= self.deadline:
+            yield (
+                "settle",
+                f"({self.settle:g} s) is not below deadline ({self.deadline:g} s)",
+            )

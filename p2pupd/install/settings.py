@@ -1,14 +1,15 @@
 """Settings of the installer and of the bootloader that it talks to."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from p2pupd.errors import ConfigError
 from p2pupd.install.pair import SlotName
-from p2pupd.model.release import InstallerKind
-from p2pupd.model.setting import NO_PATH, Bytes, Seconds, at_least, setting, within
+from p2pupd.model.ids import COMPONENT_PATTERN, LINE_PATTERN
+from p2pupd.model.release import BUILT, InstallerKind
+from p2pupd.model.setting import NO_PATH, Bytes, Seconds, at_least, setting, spelled, within
 
 
 class BootloaderKind(StrEnum):
@@ -18,7 +19,7 @@ class BootloaderKind(StrEnum):
 
 
 def _is_built(kind: InstallerKind) -> str | None:
-    return None if kind is InstallerKind.SLOTS else "is not an installer of this version: `slots`"
+    return None if kind in BUILT else f"is not an installer of this version: `{'`, `'.join(BUILT)}`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,14 @@ class InstallSettings:
     """`[install]`: what is updated on this device, and how it boots (docs/bootloaders.md)."""
 
     component: str = setting(
-        "", "Component that this device installs; empty: it carries releases, but installs none"
+        "",
+        "Component that this device installs; empty: it carries releases, but installs none",
+        check=spelled(COMPONENT_PATTERN),
     )
     line: str = setting(
         "",
         "Product line whose releases may be installed; empty: the only one that has the component",
+        check=spelled(LINE_PATTERN),
     )
     installer: InstallerKind = setting(
         InstallerKind.SLOTS, "How images are installed", check=_is_built
@@ -68,18 +72,23 @@ class InstallSettings:
         Seconds(30.0), "A bootloader tool that takes longer has failed", check=at_least(1)
     )
 
+    def together(self) -> Iterator[tuple[str, str]]:
+        """What is wrong between settings: (key, clause)."""
+        if self.component:
+            yield from self._slot_mistakes()
+
+    def _slot_mistakes(self) -> Iterator[tuple[str, str]]:
+        for key, path in (("slot_a", self.slot_a), ("slot_b", self.slot_b)):
+            if path == NO_PATH:
+                yield key, "is not set: give the block device or the file of the slot"
+            elif not path.is_absolute():
+                yield key, f"({path}) is not an absolute path"
+        if self.slot_a == self.slot_b != NO_PATH:
+            yield "slot_b", f"is {self.slot_b}, and so is slot_a"
+
     def slots(self) -> Mapping[str, Path]:
         """The paths by slot name. Raises ConfigError unless both are set, absolute and differ."""
-        paths = {"slot_a": self.slot_a, "slot_b": self.slot_b}
-        mistakes = [
-            f"install.{key} is not set: give the block device or the file of the slot"
-            if path == NO_PATH
-            else f"install.{key} ({path}) is not an absolute path"
-            for key, path in paths.items()
-            if not path.is_absolute()
-        ]
-        if not mistakes and self.slot_a == self.slot_b:
-            mistakes.append(f"install.slot_a and install.slot_b are both {self.slot_a}")
+        mistakes = [f"install.{key} {wrong}" for key, wrong in self._slot_mistakes()]
         if mistakes:
             raise ConfigError("\n".join(mistakes))
         return {SlotName.A: self.slot_a, SlotName.B: self.slot_b}

@@ -66,7 +66,8 @@ class DeviceFacts:
     `store_free` counts what the store's quota and the disk under it both still allow after
     evicting everything evictable. `line` is the product line whose releases may be installed, empty
     where that was not set. `spare_capacity` is the size of the spare slot; None where a
-    slot is a file that grows, and then the disk under it is `spare_free`.
+    slot is a file that grows, and then the disk under it is `spare_free`. `left` is the highest
+    release that the operator went back from; of those up to it only the `approved` may come.
     """
 
     hardware_ids: tuple[str, ...]
@@ -76,6 +77,8 @@ class DeviceFacts:
     line: str = ""
     others: tuple[Installed, ...] = ()
     bad: frozenset[tuple[str, int]] = frozenset()
+    left: int = -1
+    approved: frozenset[int] = frozenset()
     store_free: int = 0
     stored: frozenset[str] = frozenset()
     spare_capacity: int | None = None

@@ -24,6 +24,8 @@ ComponentId = NewType("ComponentId", str)
 ANNOUNCED_DIGEST_CHARS: Final = 16
 COMPONENT_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 HARDWARE_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", re.ASCII)
+LINE_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
+"""A product line: the name of a TUF delegation."""
 SHA256_PATTERN: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 

@@ -8,6 +8,7 @@ counter, RAUC compatible.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from p2pupd.model.ids import ComponentId, Sha256
 from p2pupd.model.rollout import Rollout
@@ -32,6 +33,10 @@ class InstallerKind(StrEnum):
     FILES = "files"
     CONTAINER = "container"
     EXEC = "exec"
+
+
+BUILT: Final = (InstallerKind.SLOTS,)
+"""The installers of this version; the others are names that are reserved."""
 
 
 class ArtifactFormat(StrEnum):

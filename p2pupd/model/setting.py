@@ -4,6 +4,7 @@ Every room's `settings.py` is one frozen dataclass built of these. `config/` com
 TOML into them and generates docs/configuration.md from them.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import MISSING, field
 from pathlib import Path
@@ -41,6 +42,22 @@ def at_least(least: float) -> Check:
 def within(least: float, most: float) -> Check:
     """A check: the number is in this closed range."""
     return lambda value: None if least <= value <= most else f"is not within {least:g} to {most:g}"
+
+
+def not_empty(value: object) -> str | None:
+    """A check: there is something in it."""
+    return None if value else "is empty"
+
+
+def spelled(pattern: re.Pattern[str]) -> Check:
+    """A check: the word, or each word of a list, is empty or matches `pattern`."""
+
+    def check(value: str | tuple[str, ...]) -> str | None:
+        words = (value,) if isinstance(value, str) else value
+        wrong = [each for each in words if each and pattern.fullmatch(each) is None]
+        return f"is {wrong[0]!r}, which does not match {pattern.pattern}" if wrong else None
+
+    return check
 
 
 NO_PATH: Final = Path()

@@ -18,11 +18,12 @@ from tuf.api.metadata import (
 
 from p2pupd.errors import UsageError
 from p2pupd.host.files import make_directory, read_bounded, write_durably
+from p2pupd.model.ids import LINE_PATTERN
 from p2pupd.publisher import keys
 from p2pupd.publisher.edition import Edition
 from p2pupd.publisher.keys import KeyRing, Sealer
 from p2pupd.publisher.proof import ANCHOR, load_proven
-from p2pupd.publisher.repository import LIMITS, LINE_PATTERN, TOP_ROLES, Repository, locked
+from p2pupd.publisher.repository import LIMITS, TOP_ROLES, Repository, locked
 from p2pupd.publisher.settings import PublisherSettings
 from p2pupd.trust.keys import NaClSigner
 
@@ -81,7 +82,7 @@ def refresh(
     Raises UsageError when the keys of snapshot or timestamp are not here.
     """
     with locked(directory):
-        repository = load_proven(directory, signing.ring)
+        repository = load_proven(directory, signing.ring.directories)
         edition = Edition(
             repository, signing.ring, signing.settings, signing.now, timestamp_lifetime
         )
@@ -114,7 +115,7 @@ def rotate(
     are here, so that a reader between two writes believes it too.
     """
     with locked(directory):
-        repository = load_proven(directory, signing.ring)
+        repository = load_proven(directory, signing.ring.directories)
         old = _retired(repository, role, retired)
         if role == "root":
             new = _rotate_root(repository, old, signing, sealer)

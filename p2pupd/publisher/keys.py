@@ -144,7 +144,7 @@ class KeyRing:
         return sum(keyid in self._signers or keyid in found for keyid in keyids)
 
     def _files(self) -> dict[str, KeyFile]:
-        paths = [path for each in self.directories for path in sorted(each.glob(f"*{SUFFIX}"))]
+        paths = [path for each in self.directories for path in _key_files(each)]
         return {found.public_key.keyid: found for found in map(_read, paths)}
 
     def _unlock(self, file: KeyFile) -> NaClSigner:
@@ -185,6 +185,16 @@ class KeyRing:
             return self._boxes[known].decrypt(header["private"].encode(), encoder=Base64Encoder)
         except CryptoError:
             return None
+
+
+def _key_files(directory: Path) -> list[Path]:
+    """In their order; none where there is no such directory. Raises HostError."""
+    try:
+        return sorted(each for each in directory.iterdir() if each.suffix == SUFFIX)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise host_error(error, f"read the keys in {directory}") from error
 
 
 def _box(passphrase: bytes, header: dict[str, Any]) -> SecretBox:

@@ -3,45 +3,56 @@
 Otherwise whoever can write into the directory would have it signed with the next release.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from tuf.api.exceptions import LengthOrHashMismatchError, UnsignedMetadataError
+from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
 from tuf.api.metadata import Metadata, Root
 from tuf.api.serialization import DeserializationError
 
 from p2pupd.errors import SignatureError, UsageError
-from p2pupd.host.files import read_bounded
-from p2pupd.publisher.keys import KeyRing
+from p2pupd.host.files import host_error, read_bounded
 from p2pupd.publisher.repository import LIMITS, Repository, file_name, load
 
 ANCHOR: Final = "root.json"
 """The name of the first root's copy beside the keys: what this fleet's keys may sign for."""
 
 
-def load_proven(directory: Path, ring: KeyRing) -> Repository:
+def load_proven(directory: Path, keys: Iterable[Path]) -> Repository:
     """The repository in `directory`, believed from the anchor beside the keys on.
 
-    Where no key directory holds an anchor, from the repository's own first root on. Expiry does
-    not matter: the next signature mends it. Raises SignatureError, and what `load` raises.
+    Where none of the key directories `keys` holds an anchor, from the repository's own first root
+    on. No key is opened. Expiry does not matter: the next signature mends it. Raises
+    SignatureError, UsageError for keys of another fleet, and what `load` raises.
     """
     repository = load(directory)
-    files = repository.current_files()
-    _check_anchor(files[file_name("root", 1)], ring)
-    try:
-        _check_roots([raw for name, raw in files.items() if name.endswith(".root.json")])
-        _check_content(repository, files)
-    except (UnsignedMetadataError, LengthOrHashMismatchError, DeserializationError) as error:
-        raise SignatureError(
-            f"{directory} is not what was signed last: {error}; restore metadata/ from a backup"
-        ) from error
+    prove(repository, keys)
     return repository
 
 
-def _check_anchor(first: bytes, ring: KeyRing) -> None:
-    for directory in ring.directories:
+def prove(repository: Repository, keys: Iterable[Path]) -> None:
+    """As `load_proven`, for what is read already."""
+    files = repository.current_files()
+    _check_anchor(files[file_name("root", 1)], keys)
+    try:
+        _check_roots([raw for name, raw in files.items() if name.endswith(".root.json")])
+        _check_content(repository, files)
+    except (RepositoryError, DeserializationError, ValueError) as error:
+        raise SignatureError(
+            f"{repository.directory} is not what was signed last: {error}; restore metadata/ from "
+            "a backup"
+        ) from error
+
+
+def _check_anchor(first: bytes, keys: Iterable[Path]) -> None:
+    for directory in keys:
         anchor = directory / ANCHOR
-        if anchor.exists() and read_bounded(anchor, LIMITS.root_limit) != first:
+        try:
+            there = anchor.exists()
+        except OSError as error:
+            raise host_error(error, f"read the keys in {directory}") from error
+        if there and read_bounded(anchor, LIMITS.root_limit) != first:
             raise UsageError(
                 f"{directory} holds the keys of another fleet: its {ANCHOR} is not the "
                 "repository's 1.root.json; name the right ones with --keys",

@@ -14,6 +14,7 @@ from p2pupd.delta.interface import Progress
 from p2pupd.errors import MetadataError, UsageError
 from p2pupd.model.ids import COMPONENT_PATTERN, ComponentId, Sha256
 from p2pupd.model.release import (
+    BUILT,
     Artifact,
     ArtifactFormat,
     Dependency,
@@ -80,7 +81,7 @@ def add(
     Killed at any moment, the repository stays what it was. Raises UsageError when it cannot be a
     release here, and what reading, writing and signing raise.
     """
-    repository = load_proven(directory, signing.ring)
+    repository = load_proven(directory, signing.ring.directories)
     line = _line(repository, description)
     drafted = draft(repository, line, description, image.suffix, _unmeasured(image, raw=raw))
     for role in (line, "snapshot", "timestamp"):
@@ -89,7 +90,7 @@ def add(
     packing = Packing(raw, _before(repository, drafted.release), tell)
     taking = take_in(image, repository.targets_directory, packing, progress)
     with taking as incoming, locked(directory):
-        repository = load_proven(directory, signing.ring)
+        repository = load_proven(directory, signing.ring.directories)
         drafted = draft(repository, line, description, image.suffix, incoming.carried)
         edition = Edition(repository, signing.ring, signing.settings, signing.now)
         entry = _entry(drafted.release)
@@ -146,6 +147,12 @@ def draft(
     version or image that devices of the same hardware know already.
     """
     _check_words(description)
+    if description.installer not in BUILT:
+        raise UsageError(
+            f"no device installs it: {description.installer} is not an installer of this version; "
+            f"there is {', '.join(BUILT)}",
+            reason="unknown-installer",
+        )
     published = repository.releases()
     if len(published) >= LIMITS.max_targets:
         raise UsageError(f"there are {len(published)} releases already; devices read no more")
@@ -160,6 +167,7 @@ def draft(
     if number is None:
         number = 1 + max((each.release for each in rivals), default=0)
     withdrawn = _withdrawn(description, number, carried.image, rivals)
+    _check_step(description, number)
     left = [each for each in rivals if each not in withdrawn]
     _check_new(description, number, carried.image, left)
     taken = {each.target for each in published if each not in withdrawn}
@@ -205,6 +213,16 @@ def _check_line(published: Sequence[Release], line: str, description: Descriptio
                 f"component {each.component} belongs to another product line ({each.target}); a "
                 "component is signed by one line only"
             )
+
+
+def _check_step(description: Description, number: int) -> None:
+    if description.min_release is not None and description.min_release >= number > 0:
+        raise UsageError(
+            f"no device can install it: release {number} of {description.component} would need "
+            f"release {description.min_release} first (--min-release); a stepping stone has a "
+            "lower number",
+            reason="step-too-high",
+        )
 
 
 def _withdrawn(

@@ -18,13 +18,12 @@ from tuf.api.serialization import DeserializationError
 
 from p2pupd.errors import MetadataError, NotARepository, UsageError
 from p2pupd.host.files import host_error, read_bounded
-from p2pupd.model.ids import Realm
+from p2pupd.model.ids import LINE_PATTERN, Realm
 from p2pupd.model.release import Release
 from p2pupd.trust.manifest import parse_custom
 from p2pupd.trust.settings import TrustSettings
 
 TOP_ROLES: Final = ("root", "targets", "snapshot", "timestamp")
-LINE_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 ROOT_PATTERN: Final = re.compile(r"([1-9][0-9]{0,8})\.root\.json", re.ASCII)
 REALM_CHARS: Final = 16
 LIMITS: Final = TrustSettings()
@@ -100,7 +99,7 @@ def load(directory: Path) -> Repository:
     Raises NotARepository, or MetadataError and HostError naming the file.
     """
     metadata = directory / "metadata"
-    if not (metadata / "timestamp.json").is_file():
+    if not _holds_one(directory):
         raise NotARepository(
             f"{directory} holds no p2pupd repository; make one with `p2pupd repo init`"
         )
@@ -119,11 +118,19 @@ def load(directory: Path) -> Repository:
 
 
 def locate(path: Path) -> Path:
-    """`path` itself, or `path`/p2pupd where `path` is a stick. Raises NotARepository."""
+    """`path` itself, or `path`/p2pupd where `path` is a stick. Raises NotARepository, HostError."""
     for candidate in (path, path / "p2pupd"):
-        if (candidate / "metadata" / "timestamp.json").is_file():
+        if _holds_one(candidate):
             return candidate
     raise NotARepository(f"{path} is neither a p2pupd repository nor a stick with one")
+
+
+def _holds_one(directory: Path) -> bool:
+    """Raises HostError where that cannot be seen."""
+    try:
+        return (directory / "metadata" / "timestamp.json").is_file()
+    except OSError as error:
+        raise host_error(error, f"read the repository {directory}") from error
 
 
 def realm_of(directory: Path) -> Realm:
@@ -173,7 +180,10 @@ def _listed(snapshot: Snapshot) -> Iterator[tuple[str, int]]:
 
 
 def _newest_root(metadata: Path) -> int:
-    found = [ROOT_PATTERN.fullmatch(each.name) for each in metadata.iterdir()]
+    try:
+        found = [ROOT_PATTERN.fullmatch(each.name) for each in metadata.iterdir()]
+    except OSError as error:
+        raise host_error(error, f"read {metadata}") from error
     return max((int(each[1]) for each in found if each), default=1)
 
 

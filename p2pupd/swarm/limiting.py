@@ -8,11 +8,14 @@ checked is paused once that is done.
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 import libtorrent as lt
 
 from p2pupd.core.allowance import Allowance
 
+COUNTED: Final = (1 << 31) - 1
+"""Bytes per second: the highest rate that libtorrent can count, nearly 2 GiB/s."""
 STOPPED = lt.torrent_flags.stop_when_ready | lt.torrent_flags.paused
 
 
@@ -21,14 +24,14 @@ def apply(
 ) -> None:
     """Make `session` keep to `allowance` from now on; `torrents` are all of it, by pieces root.
 
-    Twice equals once. Rates hold for neighbours of every address. A changed DSCP counts for
-    connections to come. Waits for the network thread, for milliseconds.
+    Twice equals once. Rates hold for neighbours of every address; one above `COUNTED` is none. A
+    changed DSCP counts for connections to come. Waits for the network thread, for milliseconds.
     """
     session.apply_settings({"peer_dscp": allowance.dscp << 2})
     for number in (session.global_peer_class_id, session.local_peer_class_id):
         group = session.get_peer_class(number)
-        group["upload_limit"] = allowance.upload
-        group["download_limit"] = allowance.download
+        group["upload_limit"] = _counted(allowance.upload)
+        group["download_limit"] = _counted(allowance.download)
         session.set_peer_class(number, group)
     for root, handle in torrents.items():
         if not handle.is_valid():
@@ -37,6 +40,10 @@ def apply(
             handle.set_flags(lt.torrent_flags.stop_when_ready)
         elif handle.flags() & STOPPED:
             _go_on(handle)
+
+
+def _counted(rate: int) -> int:
+    return rate if rate <= COUNTED else 0
 
 
 def _go_on(handle: lt.torrent_handle) -> None:

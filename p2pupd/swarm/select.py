@@ -1,6 +1,9 @@
 """Which swarm runs: the only place that knows both backends. libtorrent is imported only here."""
 
 import logging
+import socket
+from collections.abc import Iterable
+from ipaddress import ip_address
 from typing import Protocol
 
 from p2pupd.errors import ConfigError
@@ -34,7 +37,8 @@ def swarm_backend(
     carries_all: bool = False,
     express: Wires | None = None,
 ) -> Backed:
-    """The backend that `settings.backend` names. Raises ConfigError where it is not installed.
+    """The backend that `settings.backend` names. Raises ConfigError where it is not installed, or
+    cannot listen because a network device is not there.
 
     With `express`, BitTorrent is left out while nobody else has use for it.
     """
@@ -51,6 +55,7 @@ def swarm_backend(
             ) from error
         log.info("swarm.no-libtorrent error=%s", error)
         return HttpSwarm(pieces)
+    _check_devices(settings.interfaces)
     torrents = LibtorrentSwarm(
         own,
         settings.fitted(),
@@ -60,3 +65,22 @@ def swarm_backend(
         handout=express.handout if express else None,
     )
     return ExpressSwarm(torrents, express, settings.block_for) if express else torrents
+
+
+def _check_devices(interfaces: Iterable[str]) -> None:
+    """An address may come later; a network device that is not there is most often misspelt."""
+    here = {name for _, name in socket.if_nameindex()}
+    unknown = [each for each in interfaces if not _is_address(each) and each not in here]
+    if unknown:
+        raise ConfigError(
+            f"swarm.interfaces: there is no network device {', '.join(unknown)} here; there are "
+            f"{', '.join(sorted(here))}"
+        )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -3,6 +3,7 @@
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,7 +99,7 @@ async def test_production_windows_and_people_hold_a_device_back_and_it_is_ready_
     lock.touch()
     opens = datetime.now().astimezone().replace(second=0, microsecond=0) + timedelta(minutes=2)
     window = f"{opens:%H:%M}-{opens + timedelta(hours=1):%H:%M}"
-    site = {
+    site: dict[str, dict[str, Any]] = {
         "file": {"interlock_file": str(lock)},
         "command": {"interlock_command": ["test", "!", "-e", str(lock)]},
         "window": {"windows": [window]},

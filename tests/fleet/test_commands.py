@@ -104,6 +104,34 @@ async def test_a_stick_is_imported_approved_installed_and_handed_on(
         await here.types("approve", "1", "--again")
 
 
+async def test_a_device_stays_where_its_operator_went_back_to(
+    office: Office, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The releases between are there as well; each of them comes with consent only."""
+    office.release(2)
+    office.release(3)
+    stick = office.stick(tmp_path / "stick")
+    async with desk(office, capsys) as here:
+        await here.types("import", str(stick))
+        await all_reach([here.device], "confirmed", within=20)
+        await here.types("rollback", expect=120)
+        await all_reach([here.device], "reverted", within=20)
+        assert "rolled-back" in await here.types("import", str(stick), expect=110)
+        (gate,) = (await here.asks("why"))["gates"]
+        assert gate["code"] == "rolled-back"
+        assert "in slot A" in await here.types("status")
+        await here.types("approve", "2")
+        await all_reach([here.device], "confirmed", within=20)
+        assert "demo-os 1.2 (release 2) in slot B" in await here.types("status")
+        await here.types("rollback", expect=120)
+        await all_reach([here.device], "reverted", within=20)
+        assert "rolled-back" in await here.types("import", str(stick), expect=110)
+        office.release(4)
+        await here.types("import", str(office.stick(tmp_path / "newer")))
+        await all_reach([here.device], "confirmed", within=20)
+        assert "release 4" in await here.types("status")
+
+
 async def test_neighbours_are_listed(office: Office, capsys: pytest.CaptureFixture[str]) -> None:
     async with fleet(None, office.anchor) as floor:
         here, there = floor.device("here"), floor.device("there")

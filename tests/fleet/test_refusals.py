@@ -241,6 +241,14 @@ def flipped_target(repository: Path) -> None:
     target.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
 
 
+def cut_target(repository: Path) -> None:
+    os.truncate(target_of(repository), SIZE - 1)
+
+
+def missing_target(repository: Path) -> None:
+    target_of(repository).unlink()
+
+
 @pytest.mark.parametrize(
     ("spoil", "code", "reason", "says"),
     [
@@ -254,6 +262,8 @@ def flipped_target(repository: Path) -> None:
         (fifo_as_target, 14, "unsafe-media", "is a FIFO"),
         (endless_target, 14, "unsafe-media", f"has {TIB} bytes; {SIZE} are signed"),
         (flipped_target, 14, "wrong-content", "is not the signed"),
+        (cut_target, 14, "cut-off", f"is cut off: it has {SIZE - 1} bytes; {SIZE} are signed"),
+        (missing_target, 14, "not-on-stick", "is not there"),
     ],
 )
 async def test_a_damaged_or_malicious_stick_is_refused(

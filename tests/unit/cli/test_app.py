@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from subprocess import PIPE
 
@@ -43,6 +44,30 @@ def test_every_command_has_help_with_an_example(
 ) -> None:
     assert run([name, "--help"]) == 0
     assert "Example" in capsys.readouterr().out
+
+
+def _paths(command: click.Command) -> Iterator[click.Path]:
+    yield from (each.type for each in command.params if isinstance(each.type, click.Path))
+    if isinstance(command, click.Group):
+        for name in command.list_commands(click.Context(command)):
+            deeper = command.get_command(click.Context(command), name)
+            assert deeper
+            yield from _paths(deeper)
+
+
+def test_what_cannot_be_read_is_told_by_us_with_its_own_exit_code() -> None:
+    """click would end every command with 2."""
+    for name in set(COMMANDS) - {"tuf-client"}:
+        command = app.get_command(click.Context(app), name)
+        assert command
+        assert not any(each.readable for each in _paths(command)), name
+
+
+def test_a_repository_that_cannot_be_looked_at_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "x" * 300
+    for command in (["repo", "show", name], ["repo", "export", ".", "--repo", name]):
+        assert run(command) == 1
+        assert "cannot read the repository" in capsys.readouterr().err
 
 
 def test_the_page_tells_every_command_and_exit_code() -> None:

@@ -131,6 +131,9 @@ def test_add_says_what_it_published(capsys: Said) -> None:
         (["--notes", "schön"], "ASCII"),
         (["--kind", "magic"], "magic"),
         (["--conflicts", "A B"], "conflicts"),
+        (["--installer", "rauc"], "slots"),
+        (["--min-release", "1"], "release 1 of os would need release 1 first"),
+        (["--min-release", "77"], "release 1 of os would need release 77 first"),
     ],
 )
 def test_what_cannot_be_published_is_told_and_nothing_changes(
@@ -290,12 +293,30 @@ def test_export_writes_a_stick_that_show_reads(acme: Path, tmp_path: Path, capsy
     assert run(["repo", "show", "--repo", "stick"]) == 0
     assert run(["repo", "show", "stick"]) == 0
     listing = capsys.readouterr().out
-    assert "bytes in a pack, 49994 unpacked  (file not here)" in listing
+    assert "bytes in a pack, 49994 unpacked, installed by slots  (file not here)" in listing
     assert "timestamp    version 3" in listing
     assert run(["repo", "export", "stick", "--repo", "acme"]) == 0
     assert "holds all of this already" in capsys.readouterr().out
     assert run(["repo", "export", "stick", "--repo", "acme", "--all"]) == 0
     assert "os 1.0 (release 1)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["2.gateway.json", "timestamp.json", "1.root.json"])
+def test_what_was_tampered_with_is_shown_with_a_warning_and_not_exported(
+    acme: Path, tmp_path: Path, capsys: Said, name: str
+) -> None:
+    assert add("1.0") == 0
+    file = acme / "metadata" / name
+    file.write_bytes(file.read_bytes().replace(b'"expires":"20', b'"expires":"21'))
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    assert run(["repo", "show", "acme"]) == 0
+    said = capsys.readouterr()
+    assert "os 1.0 (release 1)" in said.out
+    assert "warning: devices would refuse this" in said.err
+    assert shown("acme", capsys)["doubt"]
+    assert run(["repo", "export", str(stick), "--repo", "acme"]) in (2, 14)
+    assert list(stick.iterdir()) == []
 
 
 @pytest.mark.usefixtures("acme")

@@ -29,6 +29,22 @@ def test_keys_are_beside_the_repository_never_in_it(
     assert keys_beside(tmp_path / "acme") == tmp_path / "acme-keys"
 
 
+def test_a_repository_that_cannot_be_looked_up_has_its_keys_beside_it_all_the_same(
+    tmp_path: Path,
+) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    assert keys_beside(loop) == tmp_path / "loop-keys"
+
+
+def test_a_key_directory_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.symlink_to(keys)
+    ring = KeyRing((keys,), lambda *_: None)
+    with pytest.raises(HostError, match=f"cannot read the keys in {keys}: Too many levels"):
+        ring.open(["00"], least=1, role="root")
+
+
 def test_named_key_directories_come_instead_and_new_keys_go_to_the_first(tmp_path: Path) -> None:
     secrets = Secrets(None, None, unprotected=True)
     named = signing(tmp_path, (tmp_path / "usb", tmp_path / "disk"), secrets, threshold=3)

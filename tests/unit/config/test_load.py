@@ -176,11 +176,78 @@ comand = ["true"]
         ("peer.listen", '["eth0"]', "is no list of IP addresses: 'eth0' does not appear to be"),
         ("install.installer", "rauc", "is not an installer of this version: `slots`"),
         ("health.http", '[{name = "x", url = "ftp://x"}]', "is not an http:// or https:// URL"),
+        ("health.http", '[{name = "x", url = "http://"}]', "is not an http:// or https:// URL"),
+        ("health.http", '[{name = "x", url = "http://x:y"}]', "is not an http:// or https:// URL"),
+        ("device.reboot_command", "[]", "is empty"),
+        ("device.hardware", '["a b"]', "is 'a b', which does not match"),
+        ("install.component", "Bad Name", "is 'Bad Name', which does not match"),
+        ("install.line", "BAD", "is 'BAD', which does not match"),
+        ("device.state_dir", "~nobodyhere/x", "begins with a user who is not known here"),
+        ("device.state_dir", "a\0b", "holds what no system takes"),
+        ("device.state_dir", "a\udc80b", "holds what no system takes"),
+        ("device.factory_version", "a\0b", "holds what no system takes"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_told(file: Path, key: str, value: str, wrong: str) -> None:
     (mistake,) = _mistakes(file, "", [f"{key}={value}"])
     assert wrong in mistake
+
+
+def test_what_does_not_go_together_is_told_with_everything_else(file: Path) -> None:
+    text = """
+[install]
+component = "os"
+slot_a = "x.img"
+slot_b = "x.img"
+[health]
+settle = "10m"
+[[health.exec]]
+name = "a"
+command = ["true"]
+[[health.http]]
+name = "a"
+url = "http://x/"
+status_from = 299
+status_to = 200
+[uplink]
+url = "https://x/"
+ca_file = "none.pem"
+[limits]
+dscp = 99
+"""
+    place = file.parent
+    assert sorted(_mistakes(file, text)) == sorted(
+        [
+            "device.hardware is empty: name what this device is, as releases do",
+            f"{file}: install.slot_b is {place}/x.img, and so is slot_a",
+            "health has two probes that are named 'a'",
+            f"{file}: health.http[0].status_to is below status_from (299)",
+            f"{file}: health.settle (600 s) is not below deadline (300 s)",
+            f"{file}: uplink.ca_file ({place}/none.pem) cannot be read: No such file or directory",
+            f"{file}: limits.dscp is not within 0 to 63",
+        ]
+    )
+
+
+def test_what_stands_in_for_a_mistake_makes_no_second_one(file: Path) -> None:
+    text = "[install]\ncomponent = 'os'\nslot_a = '/a'\nslot_b = '/b'\n[device]\nhardware = 1\n"
+    assert _mistakes(file, text) == [f"{file}: device.hardware must be a list, not 1"]
+
+
+def test_directories_of_media_begin_at_their_file_too(file: Path) -> None:
+    text = '[media]\ndirectories = ["in", "/abs"]\nmount_points = ["mnt"]\n'
+    media = _load(file, text).settings.media
+    assert media.directories == (file.parent / "in", Path("/abs"))
+    assert media.mount_points == (file.parent / "mnt",)
+    (mistake,) = _mistakes(file, '[media]\ndirectories = [""]\n')
+    assert "media.directories has an empty path" in mistake
+
+
+def test_drop_ins_that_cannot_be_listed_are_a_mistake(file: Path) -> None:
+    drop_ins = file.parent / "conf.d"
+    drop_ins.symlink_to(drop_ins)
+    assert _mistakes(file, "") == [f"{drop_ins}: cannot be read: Too many levels of symbolic links"]
+    assert not find_control(file, environment={}).certain
 
 
 def test_the_daemon_is_found_whatever_else_is_wrong(file: Path, tmp_path: Path) -> None:

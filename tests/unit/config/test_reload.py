@@ -8,6 +8,7 @@ from p2pupd.config.load import load_config
 from p2pupd.config.reload import Reloader
 from p2pupd.engine.limit_settings import LimitSettings
 from p2pupd.errors import ConfigError
+from p2pupd.feeds.uplink_settings import UplinkSettings
 from p2pupd.model.setting import Bytes
 from tests.support import eventually, running
 
@@ -72,3 +73,21 @@ async def test_whoever_asks_by_signal_finds_mistakes_in_the_log(
         rig.write("[limits]\nupload = 1")
         rig.reloader.wanted.set()
         await eventually(lambda: rig.taken)
+
+
+async def test_a_reload_that_fails_half_way_goes_back(rig: Rig) -> None:
+    uplink: list[int] = []
+
+    def apply(settings: UplinkSettings) -> None:
+        uplink.append(settings.rate)
+        if settings.rate == 3:
+            raise OverflowError("too much")
+
+    rig.reloader.live.append(("uplink", ("rate",), apply))
+    rig.write("[limits]\nupload = 1\n[uplink]\nrate = 3")
+    with pytest.raises(OverflowError):
+        await rig.reloader.reload()
+    assert [each.upload for each in rig.taken] == [1, 0]
+    assert uplink == [3, 0]
+    rig.write("[limits]\nupload = 1\n[uplink]\nrate = 2")
+    assert await rig.reloader.reload() == "applied: limits.upload, uplink.rate"

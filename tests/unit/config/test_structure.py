@@ -112,6 +112,35 @@ def test_a_value_of_another_type_is_told_and_the_default_stands_in(
     assert made == Outer()
 
 
+@pytest.mark.parametrize(
+    ("key", "given"),
+    [
+        ("size", "9999999999T"),
+        ("size", "8192T"),
+        ("size", 1 << 70),
+        ("size", "1" * 400),
+        ("time", math.inf),
+        ("time", "1" * 400),
+        ("time", "36501d"),
+        ("count", 1 << 70),
+        ("count", "-" + "1" * 17),
+        ("count", "1" * 5000),
+        ("ratio", math.inf),
+        ("ratio", math.nan),
+        ("ratio", "9" * 400),
+    ],
+)
+def test_what_no_machine_can_count_is_a_mistake(key: str, given: object) -> None:
+    made, mistakes = _read(**{key: given})
+    assert [each[0] for each in mistakes] == [f"o.{key}"]
+    assert made == Outer()
+
+
+def test_the_largest_size_and_the_longest_duration_are_taken() -> None:
+    made, mistakes = _read(size="8191T", time="36500d")
+    assert (made.size, made.time, mistakes) == (8191 << 40, 36500 * 86400.0, [])
+
+
 def test_a_long_wrong_value_is_told_in_part() -> None:
     _, mistakes = _read(on="x" * 500)
     assert len(mistakes[0][1]) < 100

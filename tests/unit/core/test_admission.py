@@ -53,6 +53,17 @@ def test_a_release_that_failed_here_is_not_chosen_again() -> None:
     assert chosen([a_release(7), a_release(8)], bad=bad).release == 8
 
 
+def test_what_the_operator_went_back_from_is_followed_by_newer_ones_only() -> None:
+    left: dict[str, Any] = {"bad": frozenset({("gateway-os", 9)}), "left": 9}
+    offered = [a_release(7), a_release(8), a_release(9)]
+    assert refused(offered, **left).reason == "rolled-back"
+    assert refused([a_release(9)], **left).reason == "rolled-back"
+    assert refused([a_release(6), a_release(9)], **left).reason == "up-to-date"
+    assert chosen([*offered, a_release(10)], **left).release == 10
+    assert chosen(offered, approved=frozenset({7}), **left).release == 7
+    assert chosen([*offered, a_release(5, rollback_from=(6,))], **left).release == 5
+
+
 def test_the_installed_release_is_up_to_date() -> None:
     assert refused([a_release(6)]).code == 4
 

@@ -200,6 +200,13 @@ def test_the_operator_can_go_back(phase: Phase) -> None:
     assert commands == [do.RollBack]
 
 
+def test_what_goes_wrong_on_the_operators_way_back_does_not_hide_that_it_was_asked_for() -> None:
+    record, _ = after(a_record(Phase.CONFIRMED), on.RollbackWanted(ID, "asked"))
+    again, commands = after(record, on.CommandFailed(ID, "boot-control", "read-only", 1))
+    assert (again.phase, again.reason) == (Phase.REVERTING, "rollback-wanted")
+    assert commands == [do.RollBack]
+
+
 @pytest.mark.parametrize(
     "phase", [Phase.OFFERED, Phase.VERIFIED, Phase.FETCHING, Phase.READY, Phase.WAITING]
 )

@@ -1,7 +1,7 @@
-from p2pupd.core.retention import Retention, retention
+from p2pupd.core.retention import Retention, retention, supersedes
 from p2pupd.model.device import Role
-from p2pupd.model.ids import Sha256
-from tests.builders import installed
+from p2pupd.model.ids import ComponentId, Sha256
+from tests.builders import a_release, installed
 
 OWN, STICK, OLD, NEW = (Sha256(f"{number:064x}") for number in (70, 71, 72, 73))
 IMAGES = [installed(6), None, installed(7)]
@@ -30,3 +30,19 @@ def test_a_pack_that_is_under_way_is_not_evicted_although_it_is_in_a_slot() -> N
 
 def test_a_leech_keeps_only_what_is_under_way() -> None:
     assert kept(Role.LEECH) == Retention(frozenset({OWN}), frozenset())
+
+
+def test_a_newer_release_for_all_of_the_same_hardware_supersedes_an_older_one() -> None:
+    new, old = a_release(8, hardware_ids=("a", "b")), a_release(7, hardware_ids=("a",))
+    assert supersedes(new, old)
+    assert not supersedes(old, new)
+    assert not supersedes(new, new)
+    assert not supersedes(new, a_release(7, hardware_ids=("a", "c")))
+    assert not supersedes(new, a_release(7, component=ComponentId("panel"), hardware_ids=("a",)))
+
+
+def test_stepping_stones_and_signed_ways_back_are_not_superseded() -> None:
+    new, old = a_release(8), a_release(7)
+    assert not supersedes(a_release(8, min_release=7), old)
+    assert not supersedes(a_release(8, rollback_to=7), old)
+    assert not supersedes(new, a_release(7, rollback_from=(8,)))

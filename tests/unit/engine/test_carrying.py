@@ -1,18 +1,26 @@
 """What a seed carries: each release once, and nothing that its signers took back."""
 
 import asyncio
+import hashlib
+import io
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from p2pupd.core.allowance import Allowance
+from p2pupd.core.merkle import PiecesRoot
 from p2pupd.core.piece_layer import PieceLayer
 from p2pupd.engine.carrying import Carrier
 from p2pupd.engine.content import Content
+from p2pupd.engine.messages import Ticket
 from p2pupd.engine.tasks import Tasks
+from p2pupd.errors import FetchError
+from p2pupd.feeds.interface import Offer
 from p2pupd.model.device import ByteCounts, Role
-from p2pupd.model.ids import DeviceId
+from p2pupd.model.ids import ComponentId, DeviceId, Sha256
 from p2pupd.model.release import Artifact, Manifest, Release
 from p2pupd.model.setting import Bytes
 from p2pupd.store.disk import DiskStore
@@ -45,7 +53,7 @@ class SilentSwarm:
     def hold_back(self, artifact: Artifact, pieces: Collection[int]) -> None: ...
 
     async def holdings(self, artifact: Artifact) -> Holdings:
-        return Holdings((), ())
+        return Holdings((False,) * 64, (False,) * 64)
 
     async def drop(self, artifact: Artifact) -> None: ...
 
@@ -58,6 +66,24 @@ class SilentSwarm:
 
 
 def _note(event: str, **fields: Any) -> None: ...
+
+
+def a_new(content: bytes) -> Release:
+    """Release 2, which the stick has."""
+    digest = Sha256(hashlib.sha256(content).hexdigest())
+    root = PiecesRoot()
+    root.update(content)
+    artifact = Artifact(len(content), digest, Sha256(root.digest().hex()), 1 << 14)
+    return a_release(2, artifact=artifact)
+
+
+def _open(release: Release) -> io.BytesIO:
+    if release.release != 2:
+        raise FetchError("targets/x is not there", reason="not-on-stick")
+    return io.BytesIO(b"two")
+
+
+STICK = Offer("usb:/media/x", b"", _open)
 
 
 def a_manifest(*releases: Release) -> Manifest:
@@ -105,3 +131,43 @@ async def test_what_a_stick_brought_is_kept_while_the_manifest_names_it(tmp_path
         this.stick_came(a_manifest(a_release(1), a_release(2)), "usb:/media/x", None)
         this.manifest_accepted(a_manifest(a_release(2), a_release(3)), None)
         assert this.wanted() == {a_release(2).artifact.sha256}
+
+
+@pytest.mark.parametrize("role", [Role.SEED, Role.PEER])
+async def test_what_a_newer_release_supersedes_is_neither_waited_for_nor_shown(
+    tmp_path: Path, role: Role
+) -> None:
+    """A stick leaves it out, and that is all right."""
+    old, new, panel = a_release(1), a_new(b"two"), a_release(3, component=ComponentId("panel"))
+    async with carrier(tmp_path, role) as this:
+        ticket = Ticket(asyncio.get_running_loop().create_future())
+        this._content.source_came(STICK)
+        this.stick_came(a_manifest(old, new, panel), STICK.source, ticket)
+        outcome = await asyncio.wait_for(ticket.done, 10)
+        assert outcome.carried == (new,)
+        assert outcome.lost == ()
+        waited_for = {panel, new} if role is Role.SEED else {new, panel}
+        await eventually(lambda: {each.release for each in this._content.transfers()} == waited_for)
+        await eventually(lambda: names() == (["carry"] if role is Role.SEED else []))
+        this.manifest_accepted(a_manifest(old, new, panel), None)
+        await asyncio.sleep(0)
+        assert old not in {each.release for each in this._content.transfers()}
+
+
+async def test_a_seed_leaves_the_older_release_when_the_newer_one_is_here(tmp_path: Path) -> None:
+    old, new = a_release(1), a_new(b"two")
+    async with carrier(tmp_path, Role.SEED) as this:
+        this.manifest_accepted(a_manifest(old, new), None)
+        await eventually(lambda: len(this._content.transfers()) == 2)
+        this._content.source_came(STICK)
+        await eventually(lambda: [each.release for each in this._content.transfers()] == [new])
+        assert names() == []
+
+
+async def test_a_stick_that_lacks_everything_is_not_enough_for_a_seed(tmp_path: Path) -> None:
+    async with carrier(tmp_path, Role.SEED) as this:
+        ticket = Ticket(asyncio.get_running_loop().create_future())
+        this._content.source_came(STICK)
+        this.stick_came(a_manifest(a_release(1), a_release(3)), STICK.source, ticket)
+        [(release, error)] = (await asyncio.wait_for(ticket.done, 10)).lost
+        assert (release, error.reason, error.code) == (a_release(3), "not-on-stick", 14)

@@ -26,7 +26,7 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def feed(place: Path) -> DirectoryFeed:
-    return DirectoryFeed(MediaSettings(directories=(str(place),), poll=Seconds(0.02)))
+    return DirectoryFeed(MediaSettings(directories=(place,), poll=Seconds(0.02)))
 
 
 async def test_a_repository_that_appears_is_offered_and_its_end_is_told(

@@ -8,6 +8,7 @@ from threading import Event
 import pytest
 
 from p2pupd.errors import (
+    ContentError,
     FetchError,
     MetadataError,
     NotARepository,
@@ -177,7 +178,16 @@ def put(stick: Path, sparse: int) -> None:
         file.truncate(sparse)
 
 
-@pytest.mark.parametrize("size", [0, 99_999, 100_001, 1 << 40])
+@pytest.mark.parametrize("size", [0, 99_999])
+def test_a_target_that_was_cut_off_is_called_so(stick: Path, size: int) -> None:
+    put(stick, size)
+    with pytest.raises(ContentError, match=f"cut off: it has {size} bytes; 100000") as caught:
+        open_target(stick, RELEASE)
+    assert (caught.value.code, caught.value.reason) == (14, "cut-off")
+    assert RELEASE.artifact.sha256 in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [100_001, 1 << 40])
 def test_a_target_of_another_length_is_refused_before_it_is_read(stick: Path, size: int) -> None:
     put(stick, size)
     with pytest.raises(UnsafeMedia, match=f"has {size} bytes; 100000 are signed") as caught:
@@ -190,6 +200,8 @@ def test_a_target_that_the_stick_lacks_says_so(stick: Path) -> None:
         with pytest.raises(FetchError) as caught:
             open_target(stick, release)
         assert (type(caught.value), caught.value.reason) == (FetchError, "not-on-stick")
+        *_, name = release.target.split("/")
+        assert f"/{release.artifact.sha256}.{name} is not there" in str(caught.value)
 
 
 @pytest.mark.parametrize("target", ["../../etc/x", "a//b", "/etc/x", "a/./b", "..", "a/../x"])

@@ -41,7 +41,7 @@ class Table:
 
 
 def feed(table: Table, root: Path, removable: bool = False) -> UsbFeed:
-    settings = MediaSettings(mount_points=(str(root / "media"),))
+    settings = MediaSettings(mount_points=(root / "media",))
     return UsbFeed(settings, table.watch, lambda _: removable)
 
 
@@ -133,7 +133,7 @@ async def test_the_error_of_the_mount_table_comes_out(tmp_path: Path) -> None:
 @needs_root
 async def test_a_real_stick_is_imported_read_only_with_no_command_typed(tmp_path: Path) -> None:
     heard = Heard()
-    settings = MediaSettings(mount_points=(str(tmp_path),))
+    settings = MediaSettings(mount_points=(tmp_path,))
     point = tmp_path / "media" / "stick"
     with mounted(tmp_path / "elsewhere", CONTENT) as source:
         async with running(UsbFeed(settings).run(heard)):
@@ -176,7 +176,7 @@ async def test_a_stick_pulled_while_it_is_copied_goes_on_when_it_is_back(tmp_pat
             store.import_from, RELEASE.artifact, lambda: opener(RELEASE), progress
         )
 
-    async with running(UsbFeed(MediaSettings(mount_points=(str(tmp_path),))).run(heard)):
+    async with running(UsbFeed(MediaSettings(mount_points=(tmp_path,))).run(heard)):
         with mounted(point, CONTENT):
             await eventually(lambda: heard.offers)
             with pytest.raises(SourceGone):
@@ -192,7 +192,7 @@ async def test_a_stick_pulled_while_it_is_copied_goes_on_when_it_is_back(tmp_pat
 
 
 def test_ignored_kinds_are_configurable() -> None:
-    settings = MediaSettings(mount_points=("/m",), ignored_filesystems=("vfat",))
+    settings = MediaSettings(mount_points=(Path("/m"),), ignored_filesystems=("vfat",))
     feed = UsbFeed(settings, removable=lambda _: False)
     assert feed._sticks((mount_of(Path("/m/x")),)) == set()
     assert feed._sticks((mount_of(Path("/m/x"), kind="nfs"),))

@@ -3,9 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import pytest
-
-from p2pupd.errors import ConfigError
 from p2pupd.health.interface import ProbeResult
 from p2pupd.health.runner import HealthRunner, configured_probes
 from p2pupd.health.settings import (
@@ -118,8 +115,10 @@ def test_every_configured_probe_is_made_with_its_name() -> None:
 
 def test_all_mistakes_across_probes_are_told_together() -> None:
     twice = (ExecProbeSettings("same", ("true",)), ExecProbeSettings("same", ("false",)))
-    settings = replace(SETTINGS, exec=twice, settle=Seconds(60))
-    with pytest.raises(ConfigError) as caught:
-        configured_probes(settings)
-    assert "two probes are named 'same'" in caught.value.message
-    assert "health.settle (60 s) is not below health.deadline (60 s)" in caught.value.message
+    pages = (HttpProbeSettings("web", "http://localhost/", 299, 200),)
+    settings = replace(SETTINGS, exec=twice, http=pages, settle=Seconds(60))
+    assert list(settings.together()) == [
+        ("", "has two probes that are named 'same'"),
+        ("http[0].status_to", "is below status_from (299)"),
+        ("settle", "(60 s) is not below deadline (60 s)"),
+    ]

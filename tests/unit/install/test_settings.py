@@ -23,7 +23,7 @@ def test_all_mistakes_with_slots_are_told_together() -> None:
 
 
 def test_one_path_cannot_be_both_slots() -> None:
-    with pytest.raises(ConfigError, match="are both /dev/a"):
+    with pytest.raises(ConfigError, match="slot_b is /dev/a, and so is slot_a"):
         replace(BOTH, slot_b=Path("/dev/a")).slots()
 
 

@@ -214,7 +214,7 @@ def test_every_key_can_be_replaced_one_after_the_other(
         rotate(publisher.directory, role, None, publisher.signing(step), publisher.sealer)
         device.accept(publisher.read(), step)
     assert publisher.read().root.signed.version == 11
-    assert load_proven(publisher.directory, publisher.signing().ring).root.signed.version == 11
+    assert load_proven(publisher.directory, [publisher.keys]).root.signed.version == 11
 
 
 def test_a_lost_root_key_is_replaced_by_those_that_are_left(tmp_path: Path) -> None:

@@ -107,4 +107,4 @@ def test_keys_sign_for_their_own_fleet_only(publisher: Publisher, tmp_path: Path
 def test_without_an_anchor_the_first_root_counts(publisher: Publisher) -> None:
     (publisher.keys / "root.json").unlink()
     publisher.add(2)
-    assert load_proven(publisher.directory, publisher.signing().ring).root.signed.version == 2
+    assert load_proven(publisher.directory, [publisher.keys]).root.signed.version == 2

@@ -59,7 +59,7 @@ def test_every_field_arrives(publisher: Publisher) -> None:
     said: dict[str, Any] = {
         "hardware_ids": ("acme-gw2", "acme:gw3"),
         "kind": UpdateKind.SECURITY,
-        "installer": InstallerKind.EXEC,
+        "installer": InstallerKind.SLOTS,
         "min_release": 3,
         "depends_on": (Dependency(ComponentId("bootloader"), 2),),
         "conflicts": ("legacy-os",),

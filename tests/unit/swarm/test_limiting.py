@@ -167,6 +167,17 @@ async def test_a_limit_from_before_the_session_counts_once_it_is_open(tmp_path: 
         assert {session.get_peer_class(each)["upload_limit"] for each in groups} == {12345}
 
 
+async def test_a_rate_that_libtorrent_cannot_count_is_none(tmp_path: Path) -> None:
+    async with member(tmp_path / "one") as one:
+        listening = one.swarm._listening
+        assert listening
+        session = listening.session
+        for rate, counted in ((1000, 1000), (1 << 30, 1 << 30), (1 << 31, 0), (10 << 30, 0)):
+            one.swarm.limit(Allowance(upload=rate, download=rate))
+            group = session.get_peer_class(session.local_peer_class_id)
+            assert (group["upload_limit"], group["download_limit"]) == (counted, counted)
+
+
 async def test_what_is_stopped_here_is_not_stalled(tmp_path: Path) -> None:
     """The neighbour, which is allowed to fetch from the stopped seed, does start over."""
     async with AsyncExitStack() as stack:

@@ -44,6 +44,12 @@ async def test_without_libtorrent_there_is_http_unless_libtorrent_was_asked_for(
         chosen(Backend.LIBTORRENT)
 
 
+def test_a_network_device_that_is_not_there_is_a_mistake_of_the_configuration() -> None:
+    settings = SwarmSettings(interfaces=("127.0.0.1", "nosuch0", "lo"))
+    with pytest.raises(ConfigError, match=r"no network device nosuch0 here; there are .*lo"):
+        swarm_backend(DeviceId("d"), settings, HttpPieces(nobody, nobody, 1), uploads=True)
+
+
 @pytest.mark.parametrize(
     ("settings", "connections"),
     [
