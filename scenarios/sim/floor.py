@@ -19,6 +19,8 @@ from scenarios.sim.view import Cells, View
 FAN_OUT: Final = 3
 COMPARES: Final = 60.0
 SMALL: Final = 32
+SLOWEST: Final = 6
+"""Large floors pass news on and compare so many times more rarely than small ones."""
 PACE: Final = 1.0
 TRIES: Final = 4
 MEET: Final = 10 * MINUTE - 1.0
@@ -42,7 +44,7 @@ class Floor:
         self._numbers = count()
         self._library: Library = {}
         self._cells = Cells(plan.devices + plan.newcomers + 1, plan.release)
-        self._spread = 1 + (plan.devices // 200)
+        self._spread = min(SLOWEST, 1 + plan.devices // 200)
         self.devices: list[Device] = []
         self._by_id: dict[DeviceId, Device] = {}
         self._parts = range(1)
@@ -108,6 +110,7 @@ class Floor:
     def _acquaint(self) -> None:
         """The floor is at rest before the release comes: everybody knows everybody."""
         for device in self.devices:
+            device.phase = Phase.WAITING if self.plan.fetched else None
             device.say(self.now)
             device.fresh.clear()
         everybody, own = View(self._cells), [each.view.get(each.id) for each in self.devices]
@@ -132,7 +135,7 @@ class Floor:
         self.after(dice.uniform(0, COMPARES), lambda: self._compare(device))
         self.after(dice.uniform(0, device.beat), lambda: self._beat(device))
         for _ in range(self.plan.reboots):
-            when = dice.uniform(self.now, self.plan.until - 2 * HOUR)
+            when = dice.uniform(self.now, max(self.now, self.plan.until - 2 * HOUR))
             self.at(when, lambda: self._reboot_by_chance(device))
 
     # -- the network -----------------------------------------------------------------------------

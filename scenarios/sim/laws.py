@@ -10,6 +10,7 @@ from p2pupd.model.ids import DeviceId
 from p2pupd.model.rollout import WHOLE
 from scenarios.sim.course import MINUTE, Plan
 from scenarios.sim.device import Device
+from scenarios.sim.view import Cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Laws:
         self._stages = [_Stage() for _ in range(len(policy.waves) + 1)]
         self._first = {each.id for each in devices}
         self._where: dict[str, int] = {}
-        self._known_at_heal: dict[DeviceId, int] = {}
+        self._known_at_heal: dict[str, dict[DeviceId, int]] = {}
         self.begun = 0
         self.at_once = 0
         for each in devices:
@@ -116,23 +117,29 @@ class Laws:
             self._stages[self._stage(device)].failed += 1
 
     def healed(self, devices: Iterable[Device]) -> None:
-        """The network is whole again: note what anybody on it knows of anybody."""
-        known: dict[DeviceId, int] = {}
+        """The network is whole again: note what anybody on it knows of anybody, place by place."""
+        self._known_at_heal = {}
         for cell in {cell for each in devices if each.on for cell in each.view.cells}:
+            known = self._known_at_heal.setdefault(cell.place, {})
             for device, seen in cell.seen.items():
                 known[device] = max(known.get(device, 0), seen.record.news)
-        self._known_at_heal = known
 
     def met_again(self, devices: Iterable[Device], since: float) -> None:
         """By now everybody that was on all the time knows what anybody knew when it healed."""
-        there = [each for each in devices if each.on and each.started <= since]
-        for device in there:
-            for other, news in self._known_at_heal.items():
-                seen = device.view.get(other)
-                held = seen.record.news if seen else 0
-                assert held >= news, (
-                    f"{self._name(device)} has not heard of {other[:7]} since the network healed"
-                )
+        good: set[Cell] = set()
+        for device in [each for each in devices if each.on and each.started <= since]:
+            for cell in device.view.cells:
+                if cell not in good:
+                    self._check_cell(cell, device)
+                    good.add(cell)
+
+    def _check_cell(self, cell: Cell, holder: Device) -> None:
+        for device, news in self._known_at_heal.get(cell.place, {}).items():
+            seen = cell.seen.get(device)
+            held = seen.record.news if seen else 0
+            assert held >= news, (
+                f"{self._name(holder)} has not heard of {device[:7]} since the network healed"
+            )
 
     def converged(self, devices: Iterable[Device]) -> None:
         """All that live have the same view."""
