@@ -5,7 +5,6 @@ What it decides it decides by `core`; what it says goes through `wire`.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Final
 
 from p2pupd.core.course import Course, observe
@@ -44,8 +43,10 @@ Library = dict[bytes, Seen]
 """What was decoded already: in one process nobody need do so twice. Instead of an envelope with key
 and signature a record has its device's id in front."""
 
-_decoded = lru_cache(maxsize=64)(decode_ask)
-"""The same of messages, which go to a few neighbours each."""
+
+def opened(message: bytes, library: Library) -> list[Seen]:
+    """What a message says, which goes to a few neighbours."""
+    return [library[item.raw] for item in decode_ask(message).items]
 
 
 @dataclass(slots=True)
@@ -187,10 +188,6 @@ class Device:
         items, count = self._items(names)
         self.fresh = set(names[count:])
         return Ask(REALM, "", ZEROS, items).encode()
-
-    def hear(self, raw: bytes) -> None:
-        """Take a neighbour's news in; what is new here as well goes on."""
-        self._take(_decoded(raw).items)
 
     def answer(self, raw: bytes) -> bytes:
         """As FleetSync.answer."""

@@ -12,7 +12,7 @@ from p2pupd.model.deployment import Phase
 from p2pupd.model.fleet import Update
 from p2pupd.model.ids import DeviceId
 from scenarios.sim.course import HOUR, MINUTE, Plan
-from scenarios.sim.device import Device, Library
+from scenarios.sim.device import Device, Library, opened
 from scenarios.sim.laws import Laws
 from scenarios.sim.view import Cells, View
 
@@ -20,7 +20,7 @@ FAN_OUT: Final = 3
 COMPARES: Final = 60.0
 SMALL: Final = 32
 SLOWEST: Final = 6
-"""Large floors pass news on and compare so many times more rarely than small ones."""
+"""Devices of large floors pass news on, compare and ask so many times more rarely than of small."""
 PACE: Final = 1.0
 TRIES: Final = 4
 MEET: Final = 10 * MINUTE - 1.0
@@ -178,9 +178,9 @@ class Floor:
         device.speaks = False
         if not device.on:
             return
-        message = device.message()
+        said = opened(device.message(), self._library)
         for other in self._reachable(device, FAN_OUT):
-            other.hear(message)
+            other.believe(said)
             self._speak_soon(other)
         self._speak_soon(device)
 
@@ -221,7 +221,7 @@ class Floor:
     def _ask(self, device: Device) -> None:
         if device.done or device.installs or self._calmed:
             return
-        wait = ASKS * self._dice.uniform(0.8, 1.2)
+        wait = ASKS * self._spread * self._dice.uniform(0.8, 1.2)
         if device.on:
             gate = device.ask(self.now, self.local())
             if gate is None:
