@@ -6,8 +6,7 @@ all that is in it. Equal digests mean equal contents, whatever the order in whic
 """
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +16,7 @@ CHILDREN: Final = 16
 DEEPEST: Final = 2 * NAME_BYTES
 DIGITS: Final = "0123456789abcdef"
 _CACHED: Final = 2
-"""Digests of parts with so many hex digits, or fewer, are kept."""
+"""Digests of parts with so many hex digits, the first byte, or fewer are kept."""
 
 
 def name_of(key: str) -> bytes:
@@ -25,11 +24,19 @@ def name_of(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()[:NAME_BYTES]
 
 
+def digest_of(said: Iterable[bytes]) -> bytes:
+    """The digest of a part: of its items one by one, or of the digests of its 16 parts."""
+    return hashlib.sha256(b"".join(said)).digest()[:DIGEST_BYTES]
+
+
+_NOTHING: Final = digest_of(())
+
+
 class DigestTree:
     """Grows and shrinks; every change costs a leaf of it, not the whole."""
 
     def __init__(self) -> None:
-        self._leaves: defaultdict[str, dict[bytes, bytes]] = defaultdict(dict)
+        self._leaves: dict[str, dict[bytes, bytes]] = {}
         self._digests: dict[str, bytes] = {}
         self._count = 0
 
@@ -44,17 +51,21 @@ class DigestTree:
 
     def drop(self, name: bytes) -> None:
         """It is held no more, if it was."""
-        self._count -= self._touch(name).pop(name, None) is not None
+        leaf = self._touch(name)
+        self._count -= leaf.pop(name, None) is not None
+        if not leaf:
+            del self._leaves[_place(name)]
 
     def get(self, name: bytes) -> bytes | None:
         """The version that is held."""
-        return self._leaves[name.hex()[:_CACHED]].get(name)
+        return self._leaves.get(_place(name), {}).get(name)
 
     def items(self, part: str = "") -> dict[bytes, bytes]:
         """{name: value} of the part, in the order of the names."""
-        if len(part) < _CACHED:
-            under = [self.items(part + digit) for digit in DIGITS]
-            return {name: value for each in under for name, value in each.items()}
+        if len(part) <= _CACHED:
+            places = sorted(each for each in self._leaves if each.startswith(part))
+            leaves = [self._leaves[each] for each in places]
+            return {name: leaf[name] for leaf in leaves for name in sorted(leaf)}
         leaf = self._leaves.get(part[:_CACHED], {})
         return {name: leaf[name] for name in sorted(leaf) if name.hex().startswith(part)}
 
@@ -69,20 +80,24 @@ class DigestTree:
 
     def children(self, part: str) -> tuple[bytes, ...]:
         """The digests of the 16 parts of the part."""
-        return tuple(self.digest(part + digit) for digit in DIGITS)
+        return tuple([self.digest(part + digit) for digit in DIGITS])
 
     def _digest(self, part: str) -> bytes:
         if len(part) < _CACHED:
-            said = b"".join(self.children(part))
-        else:
-            said = b"".join(name + value for name, value in self.items(part).items())
-        return hashlib.sha256(said).digest()[:DIGEST_BYTES]
+            return digest_of(self.children(part))
+        if len(part) == _CACHED and part not in self._leaves:
+            return _NOTHING
+        return digest_of(name + value for name, value in self.items(part).items())
 
     def _touch(self, name: bytes) -> dict[bytes, bytes]:
-        place = name.hex()[:_CACHED]
+        place, digests = _place(name), self._digests
         for length in range(_CACHED + 1):
-            self._digests.pop(place[:length], None)
-        return self._leaves[place]
+            digests.pop(place[:length], None)
+        return self._leaves.setdefault(place, {})
+
+
+def _place(name: bytes) -> str:
+    return name[:1].hex()
 
 
 class Index:

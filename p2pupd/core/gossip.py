@@ -15,12 +15,25 @@ def newer(one: Seen, other: Seen) -> Seen:
     Of one saying that came twice, the earlier hearing counts: it was not said later.
     """
     last = max(one, other, key=lambda each: (each.stamp, each.raw, -each.heard, each.standing))
+    other = other if last is one else one
+    if not _adds(other, last):
+        return last
     return replace(
         last,
-        first=min(one.first, other.first),
-        direct=one.direct or other.direct,
-        alive=max(one.alive, other.alive),
-        lost=max(one.lost, other.lost),
+        first=min(last.first, other.first),
+        direct=last.direct or other.direct,
+        alive=max(last.alive, other.alive),
+        lost=max(last.lost, other.lost),
+    )
+
+
+def _adds(other: Seen, last: Seen) -> bool:
+    """Whether `other`, the older saying, knows of the device what `last` does not."""
+    return (
+        other.first < last.first
+        or other.direct > last.direct
+        or other.alive > last.alive
+        or other.lost > last.lost
     )
 
 

@@ -8,7 +8,9 @@ success of its wave.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final
+from math import inf
+from operator import attrgetter
+from typing import Final, NamedTuple
 
 from p2pupd.core.waves import place, stage_of
 from p2pupd.model.deployment import Phase
@@ -98,6 +100,27 @@ class Stage:
         return undecided * WHOLE < limit * self.members or not self.members
 
 
+class Heard(NamedTuple):
+    """How many are `present` of those `known`: that is so from `since` until `until`."""
+
+    since: float
+    until: float
+    present: int
+    known: int
+
+    def swapped(self, before: "Heard", after: "Heard") -> "Heard":
+        """With `after` instead of `before`, both of `since`. Perhaps it holds for longer."""
+        return Heard(
+            self.since,
+            min(self.until, after.until),
+            self.present + after.present - before.present,
+            self.known + after.known - before.known,
+        )
+
+
+_NOBODY: Final = Heard(-inf, inf, 0, 0)
+
+
 class Tally:
     """Counts the records of a floor for one release: of each device what was put in last."""
 
@@ -114,8 +137,10 @@ class Tally:
         self.resumed = resumed
         self._retired = retired
         self._counted: dict[DeviceId, tuple[int, Evidence]] = {}
+        self._known: dict[DeviceId, Seen] = {}
+        self._heard: Heard | None = None
+        self._parts: set[Tally] = set()
         self.stages = [Stage() for _ in range(len(release.rollout.waves) + 1)]
-        self.known: dict[DeviceId, Seen] = {}
         self.installing: dict[DeviceId, Seen] = {}
         self.waiting: dict[DeviceId, Seen] = {}
         self.halted_by: set[DeviceId] = set()
@@ -125,8 +150,10 @@ class Tally:
     def put(self, seen: Seen) -> None:
         """Count this record, instead of the device's earlier one."""
         record, device = seen.record, seen.record.device
-        self._count(record)
-        self.known[device] = seen
+        self._heard = None
+        if device not in self._retired:
+            self._known[device] = seen
+            self._count(record)
         self.installing.pop(device, None)
         self.waiting.pop(device, None)
         doing = record.deployment
@@ -140,8 +167,6 @@ class Tally:
             self.halted_by.add(device)
 
     def _count(self, record: StatusRecord) -> None:
-        if record.device in self._retired:
-            return
         what = evidence(record, self.release, self.resumed)
         stage = stage_of(self.release, record.device, record.groups)
         before = self._counted.get(record.device)
@@ -152,17 +177,53 @@ class Tally:
         self._counted[record.device] = (stage, what)
         self.stages[stage].change(what, 1)
 
+    def swap(self, before: "Tally", after: "Tally") -> None:
+        """Count what `after` counts too, instead of what `before` does, which may be empty.
+
+        Both are of the same release and orders, and of some devices that are counted in no other
+        way; neither is put anything into any more.
+        """
+        for mine, old, new in zip(self.stages, before.stages, after.stages, strict=True):
+            mine.members += new.members - old.members
+            mine.confirmed += new.confirmed - old.confirmed
+            mine.failed += new.failed - old.failed
+        for mine_of, gone, come in (
+            (self.installing, before.installing, after.installing),
+            (self.waiting, before.waiting, after.waiting),
+        ):
+            for device in gone:
+                del mine_of[device]
+            mine_of.update(come)
+        self.halted_by -= before.halted_by
+        self.halted_by |= after.halted_by
+        self._parts.discard(before)
+        self._parts.add(after)
+        if self._heard is not None:
+            self._heard = self._heard.swapped(
+                before.presence(self._heard.since), after.presence(self._heard.since)
+            )
+
     def heard(self, now: float) -> tuple[int, int]:
         """How many devices of the floor are not silent, and how many are known."""
-        present = [each for device, each in self.known.items() if device not in self._retired]
-        return sum(not each.silent(now) for each in present), len(present)
+        heard = self.presence(now)
+        return heard.present, heard.known
+
+    def presence(self, now: float) -> "Heard":
+        """Counted anew only when somebody has fallen silent since."""
+        if self._heard is None or not self._heard.since <= now <= self._heard.until:
+            due = [each for each in map(_due, self._known.values()) if each >= now]
+            heard = Heard(now, min(due, default=inf), len(due), len(self._known))
+            for each in self._parts:
+                heard = heard.swapped(_NOBODY, each.presence(now))
+            self._heard = heard
+        return self._heard
 
     def lost(self, stage: int, now: float) -> list[DeviceId]:
         """The devices of that stage that fell silent while they installed."""
         return [
             device
             for device, seen in self.installing.items()
-            if self._counted.get(device) == (stage, Evidence.INSTALLS) and seen.silent(now)
+            if seen.silent(now) and self._counts_in(stage, seen.record)
         ]
 
     def ahead(self, device: DeviceId, ticket: int, now: float) -> list[DeviceId]:
@@ -174,7 +235,10 @@ class Tally:
         before = [
             each
             for each, seen in self.waiting.items()
-            if each != device and not seen.silent(now) and self._turn(each, _ticket(seen)) < mine
+            if _ticket(seen) <= ticket
+            and each != device
+            and not seen.silent(now)
+            and self._turn(each, _ticket(seen)) < mine
         ]
         return [each for each in self.installing if each != device] + before
 
@@ -183,9 +247,20 @@ class Tally:
         out = [*self.waiting.values(), *self.installing.values()]
         return 1 + max(map(_ticket, out), default=0)
 
+    def _counts_in(self, stage: int, record: StatusRecord) -> bool:
+        if (
+            record.device in self._retired
+            or stage_of(self.release, record.device, record.groups) != stage
+        ):
+            return False
+        return evidence(record, self.release, self.resumed) is Evidence.INSTALLS
+
     def _turn(self, device: DeviceId, ticket: int) -> tuple[int, int, str]:
         release = self.release
         return ticket, place(device, release.component, release.release), device
+
+
+_due: Final = attrgetter("due")
 
 
 def _ticket(seen: Seen) -> int:

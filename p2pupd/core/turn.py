@@ -13,10 +13,13 @@ from p2pupd.core.orders import SiteOrders
 from p2pupd.core.tally import Tally
 from p2pupd.core.waves import earlier_stages, soak_minutes, stage_name, stage_of
 from p2pupd.core.windows import LocalTime, is_open, next_change, parse_window
+from p2pupd.model.fleet import patience
 from p2pupd.model.ids import DeviceId
 from p2pupd.model.release import Release, Urgency
 
 MINUTE: Final = 60.0
+LEAST_TICKET: Final = 4
+"""A ticket is good for so many times `settle`, less one, however often its device speaks."""
 SHOWN_DIGITS: Final = 7
 SHOWN_DEVICES: Final = 3
 
@@ -112,8 +115,11 @@ def closed_gates(asked: Question) -> Iterator[Gate]:
 
 
 def wants_ticket(asked: Question) -> bool:
-    """Whether nothing but the number of those that install at once can hold it back."""
-    if asked.here.ahead or asked.release.rollout.max_concurrent is None:
+    """Whether nothing but the number of those that install at once can hold it back.
+
+    A ticket that has run out is given up first; the next question asks for another one.
+    """
+    if asked.here.ahead or asked.release.rollout.max_concurrent is None or _run_out(asked):
         return False
     return all(gate.reason in ("reserving", "full") for gate in closed_gates(asked))
 
@@ -290,11 +296,24 @@ def _full(asked: Question) -> Iterator[Gate]:
         yield Gate("reserving", "asks the floor for a place among those that install at once")
         return
     before = asked.tally.ahead(asked.device, ticket.number, asked.now)
-    if len(before) >= most:
+    if _run_out(asked):
+        yield Gate("reserving", "has waited for long, and asks anew for a place", asked.now + 1)
+    elif len(before) >= most:
         yield Gate("full", f"{most} may install at once, and these are before it: {_names(before)}")
     elif ticket.waited < settle:
         until = asked.now + settle - ticket.waited
         yield Gate("reserving", "has asked for a place, and waits for objections", until)
+
+
+def _run_out(asked: Question) -> bool:
+    """Whether others may hold this device for silent, and its place for lost, before they hear that
+    it has begun: signs of life can be late, and it does not know who heard them."""
+    ticket, said = asked.here.ticket, asked.tally.waiting.get(asked.device)
+    if ticket is None or said is None:
+        return False
+    settle = asked.rules.settle
+    lost = max(patience(said.record.beat), LEAST_TICKET * settle)
+    return ticket.waited > lost - settle
 
 
 _NEVER_PASSED: Final = (_held, _halted, _suspect, _interlocked)

@@ -7,6 +7,7 @@ one device has heard of the floor. Times are Unix seconds, sizes bytes.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -16,6 +17,12 @@ from p2pupd.model.ids import ComponentId, DeviceId, Realm
 
 GRACE: Final = 60.0
 """Seconds that a record may be late on top of two beats."""
+
+
+def patience(beat: float) -> float:
+    """Seconds after which a device that speaks this often counts as silent."""
+    return 2 * beat + GRACE
+
 
 HOLD_CHARS: Final = 16
 """Hex digits of a SHA-256 by which a record names an artifact."""
@@ -173,12 +180,17 @@ class Seen:
         """When it last showed that it lives, as far as is known here."""
         return max(self.heard, self.alive)
 
-    def silent(self, now: float) -> bool:
-        """Whether it answers no more, or has missed two beats and a minute."""
+    @property
+    def due(self) -> float:
+        """When it has missed two beats and a minute; in the past where it answers no more."""
         if self.standing is Standing.OWN:
-            return False
-        overdue = now - self.last_sign > 2 * self.record.beat + GRACE
-        return overdue or self.lost > self.last_sign
+            return inf
+        last = self.last_sign
+        return -inf if self.lost > last else last + patience(self.record.beat)
+
+    def silent(self, now: float) -> bool:
+        """Whether it answers no more, or is overdue."""
+        return now > self.due
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from p2pupd.errors import ProtocolError
 MAX_ENTRIES: Final = 1024
 """Most entries of one map or array."""
 MAX_DEPTH: Final = 8
+_PLAIN: Final = frozenset({int, bool, str, bytes, type(None)})
 
 
 def pack(value: Any) -> bytes:
@@ -55,7 +56,7 @@ def _sorted(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _sorted(value[key]) for key in sorted(value)}
     if isinstance(value, list | tuple):
-        return [_sorted(each) for each in value]
+        return [each if type(each) in _PLAIN else _sorted(each) for each in value]
     return value
 
 
@@ -75,13 +76,12 @@ def _no_extension(code: int, _: bytes) -> Any:
 
 
 def _check(value: Any, depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise ProtocolError(f"nested deeper than {MAX_DEPTH}")
-    if isinstance(value, dict):
-        for each in value.values():
-            _check(each, depth + 1)
-    elif isinstance(value, list):
-        for each in value:
-            _check(each, depth + 1)
-    elif not isinstance(value, int | str | bytes | None):
+    if type(value) in _PLAIN:
+        return
+    if not isinstance(value, dict | list):
         raise ProtocolError(f"values of type {type(value).__name__} are not accepted")
+    if value and depth == MAX_DEPTH:
+        raise ProtocolError(f"nested deeper than {MAX_DEPTH}")
+    for each in value.values() if isinstance(value, dict) else value:
+        if type(each) not in _PLAIN:
+            _check(each, depth + 1)

@@ -11,6 +11,7 @@ from tests.builders import a_release
 MINUTE: Final = 60.0
 HOUR: Final = 3600.0
 DAY: Final = 24 * HOUR
+MANY: Final = 2000
 LIMITS: Final = (50, 100, 200, 300)
 
 
@@ -27,7 +28,8 @@ class Split:
 class Plan:
     """Times are seconds of virtual time. `fails` is the share of devices on which the release fails
     its trial, `dies` the share of those that never come back. `loss` is the share of messages that
-    are lost, `reboots` how often each device restarts by chance, `newcomers` come while it runs."""
+    are lost, `reboots` how often each device restarts by chance, `newcomers` come while it runs.
+    `fetched`: everybody has the release before the time begins."""
 
     seed: int
     devices: int
@@ -39,6 +41,7 @@ class Plan:
     reboots: int = 0
     newcomers: int = 0
     canaries: int = 0
+    fetched: bool = False
     splits: tuple[Split, ...] = ()
 
 
@@ -63,6 +66,7 @@ def drawn(seed: int, devices: int, until: float = DAY) -> Plan:
         reboots=dice.choice([0, 1, 2]),
         newcomers=dice.choice([0, 0, 2]),
         canaries=max(1, devices // 20),
+        fetched=devices > MANY,
         splits=tuple(each for each in splits if each.end < until - 2 * HOUR),
     )
 

@@ -3,14 +3,14 @@
 What it decides it decides by `core`; what it says goes through `wire`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from p2pupd.core.course import Course, observe
-from p2pupd.core.digest_tree import DIGITS, Index, compare, name_of
-from p2pupd.core.floor import Floor, Taken
+from p2pupd.core.digest_tree import DIGITS, compare, name_of
 from p2pupd.core.orders import NO_ORDERS
-from p2pupd.core.tally import INSTALLS, Tally
+from p2pupd.core.tally import INSTALLS
 from p2pupd.core.turn import Gate, Here, Question, SiteRules, Ticket, closed_gates, wants_ticket
 from p2pupd.core.windows import LocalTime
 from p2pupd.model.deployment import Phase
@@ -30,15 +30,23 @@ from p2pupd.trust.records import stamp_of
 from p2pupd.wire import records
 from p2pupd.wire import sync as wire
 from p2pupd.wire.sync import Answer, Ask, Item, decode_answer, decode_ask
+from scenarios.sim.view import View
 from tests.builders import COMPONENT, HARDWARE
 
 REALM = Realm("0" * 16)
 RULES = SiteRules()
 ZEROS = bytes(8)
+STEADY: Final = frozenset({"halted", "wave", "soak", "window"})
+"""Gates that open only when the floor says something new, or at the time that they tell."""
 
 Library = dict[bytes, Seen]
 """What was decoded already: in one process nobody need do so twice. Instead of an envelope with key
 and signature a record has its device's id in front."""
+
+
+def opened(message: bytes, library: Library) -> list[Seen]:
+    """What a message says, which goes to a few neighbours."""
+    return [library[item.raw] for item in decode_ask(message).items]
 
 
 @dataclass(slots=True)
@@ -50,7 +58,8 @@ class Device:
     release: Release
     beat: int
     library: Library
-    limit: int
+    view: View
+    born: float
     part: int = 0
     on: bool = True
     dead: bool = False
@@ -61,18 +70,14 @@ class Device:
     ticket: Ticket | None = None
     ticket_since: float = 0.0
     sequence: int = 0
-    said: StatusRecord | None = None
-    raw: bytes = b""
+    news: int = 0
+    about: tuple[object, ...] = ()
     speaks: bool = False
     fresh: set[bytes] = field(default_factory=set)
-    index: Index = field(default_factory=Index)
-    floor: Floor = field(init=False)
-    tally: Tally = field(init=False)
+    closed: Gate | None = None
     course: Course = field(init=False)
 
     def __post_init__(self) -> None:
-        self.floor = Floor(self.limit, self.index)
-        self.tally = Tally(self.release)
         self.course = Course(self.release.component, self.release.release)
 
     # -- the release -----------------------------------------------------------------------------
@@ -89,6 +94,10 @@ class Device:
 
     def ask(self, now: float, local: LocalTime) -> Gate | None:
         """The first closed gate; None takes the turn. As engine/turns.py does it."""
+        changed, last = self.look(now), self.closed
+        steady = not changed and last is not None and last.reason in STEADY
+        if last is not None and steady and (last.until is None or now < last.until):
+            return last
         asked = self._question(now, local)
         if not wants_ticket(asked):
             self.ticket = None
@@ -96,18 +105,17 @@ class Device:
             self.ticket = Ticket(asked.tally.next_ticket(), 0.0)
             self.ticket_since = now
             asked = self._question(now, local)
-        return next(closed_gates(asked), None)
+        self.closed = next(closed_gates(asked), None)
+        return self.closed
 
-    def look(self, now: float) -> None:
-        """Take note of what the floor proves by now."""
-        for device in self.floor.touched():
-            seen = self.floor.get(device)
-            if seen is not None:
-                self.tally.put(seen)
-        self.course = observe(self.course, self.tally, now)
+    def look(self, now: float) -> bool:
+        """Take note of what the floor proves by now; whether that is anything new."""
+        tally, changed = self.view.tally()
+        if changed:
+            self.course = observe(self.course, tally, now)
+        return changed
 
     def _question(self, now: float, local: LocalTime) -> Question:
-        self.look(now)
         ticket = self.ticket and Ticket(self.ticket.number, now - self.ticket_since)
         return Question(
             release=self.release,
@@ -115,7 +123,7 @@ class Device:
             groups=self.groups,
             now=now,
             local=local,
-            tally=self.tally,
+            tally=self.view.tally()[0],
             course=self.course,
             orders=NO_ORDERS,
             rules=RULES,
@@ -126,15 +134,34 @@ class Device:
 
     def say(self, now: float, *, beat: bool = False) -> None:
         """Make its record anew; unless it says something new, or it is time, nothing happens."""
+        about = (self.phase, self.ticket and self.ticket.number, self.ended, self.course.halted)
+        news = about != self.about
+        if not news and not beat:
+            return
+        self.about = about
+        self.sequence += 1
+        self.news = self.sequence if news else self.news
+        record = self._record(now)
+        payload = records.encode(record)
+        raw = self.id.encode() + payload
+        decoded = records.decode(payload, self.id)
+        stamp = stamp_of(record.epoch, record.sequence, raw)
+        seen = self.library[raw] = Seen(decoded, stamp, raw, now, self.born)
+        own = self.library[b"own" + raw] = replace(seen, standing=Standing.OWN)
+        self.view.keep(own)
+        if news:
+            self.fresh.add(name_of(self.id))
+
+    def _record(self, now: float) -> StatusRecord:
         halted = self.course.halted is not None
-        content = StatusRecord(
+        return StatusRecord(
             device=self.id,
             realm=REALM,
             site="",
-            epoch=0,
-            sequence=0,
-            news=0,
-            at=0,
+            epoch=1,
+            sequence=self.sequence,
+            news=self.news,
+            at=int(now),
             beat=self.beat,
             role=Role.PEER,
             version="0",
@@ -145,24 +172,6 @@ class Device:
             history=(self.ended,) if self.ended else (),
             halts=(Halt(ComponentId(COMPONENT), self.release.release),) if halted else (),
         )
-        if content == self.said and not beat:
-            return
-        news = content != self.said
-        self.said = content
-        self.sequence += 1
-        number = self.sequence if news else self._news()
-        record = replace(content, epoch=1, sequence=self.sequence, news=number, at=int(now))
-        payload = records.encode(record)
-        self.raw = self.id.encode() + payload
-        seen = self._seen(self.raw, records.decode(payload, self.id), now)
-        self.library[self.raw] = seen
-        self.floor.take(replace(seen, standing=Standing.OWN))
-        if news:
-            self.fresh.add(name_of(self.id))
-
-    def _news(self) -> int:
-        held = self.floor.get(self.id)
-        return held.record.news if held else self.sequence
 
     def _deployment(self) -> DeploymentState | None:
         if self.phase is None:
@@ -171,69 +180,73 @@ class Device:
         component, release = self.release.component, self.release.release
         return DeploymentState(component, "7", release, self.phase, 0, ticket=number)
 
-    @staticmethod
-    def _seen(raw: bytes, record: StatusRecord, heard: float) -> Seen:
-        stamp = stamp_of(record.epoch, record.sequence, raw)
-        return Seen(record, stamp, raw, heard, heard)
-
     # -- what it hears ---------------------------------------------------------------------------
 
     def message(self) -> bytes:
-        """Its news, as one question to a neighbour."""
-        return Ask(REALM, "", ZEROS, self._items(sorted(self.fresh))).encode()
+        """Its news, as one question to a neighbour; what does not fit is for the next."""
+        names = sorted(self.fresh)
+        items, count = self._items(names)
+        self.fresh = set(names[count:])
+        return Ask(REALM, "", ZEROS, items).encode()
 
-    def hear(self, raw: bytes, now: float) -> None:
-        """Take a neighbour's news in; what is new here as well goes on."""
-        self._take(decode_ask(raw).items, now)
-
-    def answer(self, raw: bytes, now: float) -> bytes:
+    def answer(self, raw: bytes) -> bytes:
         """As FleetSync.answer."""
         ask = decode_ask(raw)
-        self._take(ask.items, now)
-        stamps = self.index.stamps
-        here = stamps.digest(ask.part)
-        answer = Answer(here, self.index.news.digest(), items=self._items(ask.wanted))
+        self._take(ask.items)
+        here = self.view.stamps(ask.part)
+        answer = Answer(here, self.view.news(), items=self._items(ask.wanted)[0])
         if ask.wanted or here == ask.digest:
             return answer.encode()
-        held = stamps.items(ask.part)
+        held = self.view.items(ask.part)
         if len(held) <= wire.MAX_LISTED:
             return replace(answer, listed=held).encode()
-        return replace(answer, children=stamps.children(ask.part)).encode()
+        return replace(answer, children=self.view.children(ask.part)).encode()
 
-    def compare(self, other: "Device", now: float) -> None:
-        """As FleetSync._compare, over a line that loses nothing."""
-        stamps, parts = self.index.stamps, [""]
+    def compare(self, other: "Device") -> None:
+        """As FleetSync._compare, message by message, over a line that loses nothing."""
+        parts = [""]
         while parts:
             part = parts.pop()
-            said = Ask(REALM, part, stamps.digest(part)).encode()
-            answer = decode_answer(other.answer(said, now))
+            said = Ask(REALM, part, self.view.stamps(part)).encode()
+            answer = decode_answer(other.answer(said))
             if answer.listed is not None:
-                found = compare(stamps.items(part), answer.listed)
-                self._move(other, found.they_lack, found.we_lack, now)
+                found = compare(self.view.items(part), answer.listed)
+                self._move(other, found.they_lack, found.we_lack)
             for digit, digest in zip(DIGITS, answer.children, strict=False):
-                if digest != stamps.digest(part + digit):
+                if digest != self.view.stamps(part + digit):
                     parts.append(part + digit)
 
-    def _move(
-        self, other: "Device", give: tuple[bytes, ...], want: tuple[bytes, ...], now: float
-    ) -> None:
-        for start in range(0, max(len(give), len(want)), wire.MAX_WANTED):
-            items = self._items(give[start : start + wire.MAX_WANTED])
-            names = want[start : start + wire.MAX_WANTED]
-            said = Ask(REALM, "", ZEROS, items, names).encode()
-            self._take(decode_answer(other.answer(said, now)).items, now)
+    def meet(self, other: "Device") -> None:
+        """What `compare` comes to, without its messages."""
+        they_lack, we_lack = self.view.differs(other.view)
+        other.believe(self.library[each.raw] for each in they_lack)
+        self.believe(self.library[each.raw] for each in we_lack)
 
-    def _items(self, names: Iterable[bytes]) -> tuple[Item, ...]:
-        found = [seen for name in names if (seen := self.floor.named(name)) is not None]
-        return tuple(Item(each.raw, 0) for each in found[: wire.MAX_ITEMS])
+    def believe(self, sayings: Iterable[Seen]) -> None:
+        """Take them in; what is new here as well goes on."""
+        self.fresh.update(self.view.take(sayings, self.id))
 
-    def _take(self, items: Iterable[Item], now: float) -> None:
-        for item in items:
-            seen = self.library.get(item.raw)
-            assert seen is not None, "every payload was said by its device"
-            device = seen.record.device
-            held = self.floor.get(device)
-            if device == self.id or (held is not None and held.raw is seen.raw):
+    def _move(self, other: "Device", give: Sequence[bytes], want: Sequence[bytes]) -> None:
+        while give or want:
+            items, count = self._items(give)
+            ask = Ask(REALM, "", ZEROS, items, tuple(want[: wire.MAX_WANTED]))
+            answer = decode_answer(other.answer(ask.encode()))
+            self._take(answer.items)
+            give, want = give[count:], want[len(answer.items) :] if answer.items else ()
+
+    def _items(self, names: Sequence[bytes]) -> tuple[tuple[Item, ...], int]:
+        """As many of them as one message takes; how many names that were."""
+        items: list[Item] = []
+        size = 0
+        for count, name in enumerate(names):
+            seen = self.view.named(name)
+            if seen is None:
                 continue
-            if self.floor.take(seen) is Taken.NEWS:
-                self.fresh.add(name_of(device))
+            size += len(seen.raw)
+            if size > wire.ITEMS_BYTES or len(items) == wire.MAX_ITEMS:
+                return tuple(items), count
+            items.append(Item(seen.raw, 0))
+        return tuple(items), len(names)
+
+    def _take(self, items: Iterable[Item]) -> None:
+        self.believe(self.library[item.raw] for item in items)

@@ -12,18 +12,24 @@ from p2pupd.model.deployment import Phase
 from p2pupd.model.fleet import Update
 from p2pupd.model.ids import DeviceId
 from scenarios.sim.course import HOUR, MINUTE, Plan
-from scenarios.sim.device import Device, Library
+from scenarios.sim.device import Device, Library, opened
 from scenarios.sim.laws import Laws
+from scenarios.sim.view import Cells, View
 
 FAN_OUT: Final = 3
 COMPARES: Final = 60.0
 SMALL: Final = 32
+SLOWEST: Final = 6
+"""Devices of large floors pass news on, compare and ask so many times more rarely than of small."""
 PACE: Final = 1.0
 TRIES: Final = 4
-BEATS: Final = 0.5
-"""Share of the comparisons that look for signs of life too, which are no news."""
+MEET: Final = 10 * MINUTE - 1.0
+"""So long after a heal everybody knows what anybody knew then; the network is whole for longer."""
+TALKS: Final = 1 / 8
+"""Share of the comparisons that go message by message; on floors of more than 32 less."""
 ASKS: Final = 60.0
 SMALL_BEAT: Final = 600.0
+NOBODY: Final = DeviceId("")
 LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
 
 
@@ -37,10 +43,12 @@ class Floor:
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
         self._library: Library = {}
-        self._spread = 1 + (plan.devices // 200)
+        self._cells = Cells(plan.devices + plan.newcomers + 1, plan.release)
+        self._spread = min(SLOWEST, 1 + plan.devices // 200)
         self.devices: list[Device] = []
         self._by_id: dict[DeviceId, Device] = {}
         self._parts = range(1)
+        self._calmed = False
         for number in range(plan.devices):
             self._add(("lab",) if number < plan.canaries else ())
         self.laws = Laws(plan, tuple(self.devices))
@@ -66,6 +74,7 @@ class Floor:
         for split in plan.splits:
             self.at(split.begin, partial(self._split, split.parts))
             self.at(split.end, self._heal)
+            self.at(split.end + MEET, partial(self._met_again, split.end))
         for _ in range(plan.newcomers):
             self.at(dice.uniform(0.1, 0.6) * plan.until, self._newcomer)
         self.at(plan.until - HOUR, self._calm)
@@ -73,7 +82,7 @@ class Floor:
             self.now, _, what = heapq.heappop(self._queue)
             self.events += 1
             what()
-        self.laws.at_the_end(self.devices)
+        self.laws.at_the_end()
 
     def local(self) -> LocalTime:
         """What the clocks show."""
@@ -91,7 +100,8 @@ class Floor:
             plan.release,
             int(SMALL_BEAT * size),
             self._library,
-            plan.devices + plan.newcomers + 1,
+            View(self._cells),
+            born=self.now,
             started=self.now,
         )
         self.devices.append(device)
@@ -100,16 +110,21 @@ class Floor:
     def _acquaint(self) -> None:
         """The floor is at rest before the release comes: everybody knows everybody."""
         for device in self.devices:
+            device.phase = Phase.WAITING if self.plan.fetched else None
             device.say(self.now)
             device.fresh.clear()
-        said = [self._library[device.raw] for device in self.devices]
-        for device in self.devices:
-            for seen in said:
-                if seen.record.device != device.id:
-                    device.floor.take(seen)
+        everybody, own = View(self._cells), [each.view.get(each.id) for each in self.devices]
+        for said in own:
+            assert said is not None, "it has just spoken"
+            everybody.take([self._library[said.raw]], but=NOBODY)
+        for device, said in zip(self.devices, own, strict=True):
+            assert said is not None
+            device.view = everybody.copied()
+            device.view.keep(said)
 
     def _newcomer(self) -> None:
         device = self._add(())
+        self.laws.joins(device)
         device.part = self._dice.choice(self._parts)
         self._say(device)
         self._live(device)
@@ -120,7 +135,7 @@ class Floor:
         self.after(dice.uniform(0, COMPARES), lambda: self._compare(device))
         self.after(dice.uniform(0, device.beat), lambda: self._beat(device))
         for _ in range(self.plan.reboots):
-            when = dice.uniform(self.now, self.plan.until - 2 * HOUR)
+            when = dice.uniform(self.now, max(self.now, self.plan.until - 2 * HOUR))
             self.at(when, lambda: self._reboot_by_chance(device))
 
     # -- the network -----------------------------------------------------------------------------
@@ -133,6 +148,10 @@ class Floor:
 
     def _heal(self) -> None:
         self._split(1)
+        self.laws.healed(self.devices)
+
+    def _met_again(self, since: float) -> None:
+        self.laws.met_again(self.devices, since)
 
     def _reachable(self, device: Device, most: int) -> list[Device]:
         """Whom it reaches of so many that it tries."""
@@ -159,23 +178,29 @@ class Floor:
         device.speaks = False
         if not device.on:
             return
-        message = device.message()
-        device.fresh.clear()
+        said = opened(device.message(), self._library)
         for other in self._reachable(device, FAN_OUT):
-            other.hear(message, self.now)
+            other.believe(said)
             self._speak_soon(other)
+        self._speak_soon(device)
 
     def _compare(self, device: Device) -> None:
         if device.on:
             for other in self._reachable(device, TRIES)[:1]:
-                beats = self._dice.random() < BEATS
-                if beats or device.index.news.digest() != other.index.news.digest():
-                    device.compare(other, self.now)
-                    self._speak_soon(device)
-                    self._speak_soon(other)
+                self._exchange(device, other)
+                self._speak_soon(device)
+                self._speak_soon(other)
         if not device.dead:
             wait = COMPARES * self._spread * self._dice.uniform(0.75, 1.25)
             self.after(wait, lambda: self._compare(device))
+
+    def _exchange(self, device: Device, other: Device) -> None:
+        """Most comparisons go without messages. Either way both views are one after it."""
+        if self._dice.random() < TALKS * min(1.0, SMALL / len(self.devices)):
+            device.compare(other)
+            assert device.view.stamps("") == other.view.stamps(""), "a comparison left a difference"
+        else:
+            device.meet(other)
 
     def _beat(self, device: Device) -> None:
         if device.dead:
@@ -194,9 +219,9 @@ class Floor:
         return ready
 
     def _ask(self, device: Device) -> None:
-        if device.done or device.installs:
+        if device.done or device.installs or self._calmed:
             return
-        wait = ASKS * self._dice.uniform(0.8, 1.2)
+        wait = ASKS * self._spread * self._dice.uniform(0.8, 1.2)
         if device.on:
             gate = device.ask(self.now, self.local())
             if gate is None:
@@ -246,12 +271,14 @@ class Floor:
         """It has its view and its course from the disk, and nothing else."""
         device.on, device.started = not device.dead, self.now
         if not device.installs:
-            device.ticket = None
+            device.ticket = device.closed = None
         self._say(device)
 
     # -- the end ---------------------------------------------------------------------------------
 
     def _calm(self) -> None:
-        """From here on nothing changes any more: within the hour all views must be one."""
-        self._heal()
+        """From here on nobody begins any more, so that nothing changes when what is under way has
+        ended; then all views must be one."""
+        self._calmed = True
+        self._split(1)
         self.at(self.plan.until - 0.5 * HOUR, lambda: self.laws.converged(self.devices))

@@ -31,6 +31,13 @@ def test_an_item_counts_once_however_often_it_is_put() -> None:
     assert tree.get(name_of("1")) is None
 
 
+def test_what_is_dropped_leaves_its_neighbours_alone() -> None:
+    tree, without = _filled(2000), _filled(1999)
+    tree.drop(name_of("1999"))
+    assert tree.items() == without.items()
+    assert tree.digest() == without.digest()
+
+
 def test_a_part_deeper_than_what_is_kept_has_a_digest_too() -> None:
     tree = _filled(500)
     name = name_of("7")

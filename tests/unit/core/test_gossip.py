@@ -1,4 +1,4 @@
-from p2pupd.core.gossip import is_news, merge
+from p2pupd.core.gossip import is_news, merge, newer
 from p2pupd.model.fleet import GRACE, Standing, View
 from tests.saying import NOW, OS, a_full_status, a_status, device, seen
 
@@ -28,6 +28,13 @@ def test_of_a_saying_that_came_twice_the_earlier_hearing_counts() -> None:
     early, late = seen(1, heard=NOW - 50), seen(1, heard=NOW)
     merged = merge(View({device(1).id: late}), View({device(1).id: early}))
     assert merged.entries[device(1).id].heard == NOW - 50
+
+
+def test_a_newer_saying_of_which_nothing_else_is_known_is_kept_as_it_came() -> None:
+    before, after = seen(1, sequence=4), seen(1, sequence=5)
+    assert newer(before, after) is newer(after, before) is after
+    known = seen(1, sequence=4, direct=True, alive=NOW + 1.0, lost=NOW + 2.0)
+    assert newer(known, after) == seen(1, sequence=5, direct=True, alive=NOW + 1.0, lost=NOW + 2.0)
 
 
 def test_a_sign_of_life_is_no_news() -> None:

@@ -186,3 +186,42 @@ def test_whoever_waits_in_silence_loses_its_place_but_not_who_installs() -> None
     assert tally.next_ticket() == 3
     assert tally.ahead(DeviceId("me"), 3, NOW) == [installs, waits]
     assert tally.ahead(DeviceId("me"), 3, LATER) == [installs]
+
+
+def test_a_floor_is_counted_part_by_part_as_it_is_all_at_once() -> None:
+    others = [device_of(RELEASE, stage, each) for stage in (1, 2) for each in range(3)]
+    before = [seen(record(each)) for each in others]
+    after = [
+        seen(working(others[0], RELEASE), LATER),
+        seen(doing(others[1], RELEASE, Phase.ARMED), LATER),
+        seen(doing(others[2], RELEASE, Phase.WAITING, ticket=4)),
+        seen(reverted(others[3], RELEASE)),
+        seen(record(others[4], halts=(Halt(COMPONENT, 7),)), LATER),
+        seen(record(others[5], runs=8)),
+    ]
+    whole, parts = Tally(RELEASE, after), Tally(RELEASE)
+    counted = Tally(RELEASE), Tally(RELEASE)
+    for each in (before, after, before, after):
+        halves = Tally(RELEASE, each[:3]), Tally(RELEASE, each[3:])
+        for old, new in zip(counted, halves, strict=True):
+            parts.swap(old, new)
+        counted = halves
+        parts.heard(NOW)
+    assert parts.stages == whole.stages
+    assert (parts.installing, parts.waiting) == (whole.installing, whole.waiting)
+    assert parts.halted_by == whole.halted_by
+    for now in (NOW, LATER, NOW):
+        assert parts.heard(now) == whole.heard(now)
+        assert parts.lost(1, now + 2000) == whole.lost(1, now + 2000) == [others[1]]
+
+
+def test_a_record_that_comes_late_counts_as_heard_at_once() -> None:
+    tally = Tally(RELEASE, [seen(record(ME))])
+    assert tally.heard(LATER) == (0, 1)
+    tally.put(seen(record(ME), LATER))
+    assert tally.heard(LATER) == (1, 1)
+
+
+def test_whoever_is_retired_is_not_lost() -> None:
+    busy = seen(doing(ME, RELEASE, Phase.ARMED))
+    assert Tally(RELEASE, [busy], retired=frozenset({ME})).lost(1, LATER) == []

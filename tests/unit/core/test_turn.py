@@ -275,6 +275,34 @@ def test_a_place_counts_when_nobody_has_objected() -> None:
     assert codes(replace(asked, here=Here(listening=999, ticket=Ticket(1, 180)))) == []
 
 
+def waiting(waited: float) -> Question:
+    """First in the line with ticket 1, told `waited` seconds ago; speaks every 600 s."""
+    own = replace(doing(SECOND, ALONE, Phase.WAITING, ticket=1), beat=600)
+    here = Here(listening=9999, ticket=Ticket(1, waited))
+    return a_question(ALONE, own, record(FIRST[0]), device=SECOND, here=here)
+
+
+def test_a_place_is_not_taken_when_others_may_have_given_it_up() -> None:
+    """They do so 1260 s after they heard of it, and hear within 180 s that it is taken."""
+    assert codes(waiting(1080)) == []
+    gate = only(closed_gates(waiting(1081)))
+    assert (gate.reason, gate.until) == ("reserving", NOW + 1)
+    assert "asks anew" in gate.detail
+
+
+def test_a_place_that_was_held_for_too_long_is_given_up_and_asked_for_anew() -> None:
+    assert wants_ticket(waiting(1080))
+    held = waiting(1081)
+    assert not wants_ticket(held)
+    assert wants_ticket(replace(held, here=Here(listening=9999)))
+
+
+def test_a_device_that_speaks_often_has_time_to_take_its_place() -> None:
+    own = replace(doing(SECOND, ALONE, Phase.WAITING, ticket=1), beat=1)
+    here = Here(listening=9999, ticket=Ticket(1, 540))
+    assert codes(a_question(ALONE, own, record(FIRST[0]), device=SECOND, here=here)) == []
+
+
 def test_whoever_installs_is_waited_for() -> None:
     asked = a_question(ALONE, busy(ticket=9), here=Here(listening=999, ticket=Ticket(1, 999)))
     gate = only(closed_gates(asked))

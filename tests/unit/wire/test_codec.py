@@ -56,6 +56,10 @@ def test_what_is_not_accepted_is_refused_with_one_error(raw: bytes, why: str) ->
         unpack(raw, LIMIT)
 
 
+def test_a_value_may_stand_alone() -> None:
+    assert [unpack(pack(each), LIMIT) for each in ("text", 7, None)] == ["text", 7, None]
+
+
 def test_depth_is_bounded() -> None:
     fits = pack({"deep": nested(MAX_DEPTH)})
     assert unpack(fits, LIMIT) == {"deep": nested(MAX_DEPTH)}
