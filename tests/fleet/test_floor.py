@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -85,19 +86,19 @@ async def test_every_device_shows_what_every_other_runs_and_that_the_stick_may_g
         figures = await scraped(seed, "socket")
         assert figures["p2pupd_fleet_devices", "here"] == 1
 
-        async def home() -> bool:
-            found = json.loads(
-                await p2pupd("repo", "show", "--results", "--json", str(floor.stick))
-            )
-            [devices], [logs] = found["floors"].values(), found["logs"].values()
-            done = [each["id"] for each in devices if _confirmed(each)]
-            told = {line["event"] for each in done for line in logs[each]["lines"]}
-            return len(done) == 2 and len(logs) == 3 and "deployment.confirmed" in told
-
-        await until(home, 60, "the stick brings results and logs home")
+        await until(partial(_is_home, floor.stick), 60, "the stick brings results and logs home")
         shown = await p2pupd("repo", "show", "--results", str(floor.stick))
         assert "logs of 3 of 3 device(s)" in shown
         assert "demo-os 1.1" in await p2pupd("repo", "show", str(floor.stick))
+
+
+async def _is_home(stick: Path) -> bool:
+    """The stick brings home that both devices succeeded, and the logs of all three."""
+    found = json.loads(await p2pupd("repo", "show", "--results", "--json", str(stick)))
+    [devices], [logs] = found["floors"].values(), found["logs"].values()
+    done = [each["id"] for each in devices if _confirmed(each)]
+    told = {line["event"] for each in done for line in logs[each]["lines"]}
+    return len(done) == 2 and len(logs) == 3 and "deployment.confirmed" in told
 
 
 def _confirmed(known: Json) -> bool:
