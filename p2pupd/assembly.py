@@ -27,6 +27,7 @@ from p2pupd.engine.loop import Engine
 from p2pupd.engine.orders import OrderShelf
 from p2pupd.engine.own_record import Describer
 from p2pupd.engine.parts import InstallPart, SitePart
+from p2pupd.engine.served import Served
 from p2pupd.engine.taking_home import TakingHome
 from p2pupd.feeds.directory import DirectoryFeed
 from p2pupd.feeds.interface import Feed
@@ -39,9 +40,10 @@ from p2pupd.install.bootloaders.select import boot_control
 from p2pupd.install.interface import OldImage
 from p2pupd.install.slots import SlotsInstaller
 from p2pupd.journal.sqlite import SqliteJournal
-from p2pupd.model.device import Announcement, Neighbour, Role
+from p2pupd.model.device import Announcement, ByteCounts, Neighbour, Role
 from p2pupd.model.fleet import Link
 from p2pupd.model.ids import ComponentId
+from p2pupd.model.release import Artifact
 from p2pupd.model.setting import NO_PATH
 from p2pupd.store.disk import DiskStore
 from p2pupd.swarm.interface import SwarmPeer
@@ -188,6 +190,15 @@ def site_part(settings: Settings, orders: OrderShelf) -> SitePart:
         orders=lambda: orders.orders,
         courses=CourseFile(settings.state_dir),
     )
+
+
+def accounts_of(engine: Engine, served: Served) -> Accounts:
+    """To be asked once the engine has begun."""
+
+    def counts(artifact: Artifact) -> ByteCounts:
+        return engine.content.counts(artifact)
+
+    return Accounts(counts, served.handed_out)
 
 
 def describe(

@@ -16,6 +16,7 @@ from p2pupd.api import metrics as metrics_api
 from p2pupd.api import peer as peer_api
 from p2pupd.assembly import (
     OnDisk,
+    accounts_of,
     describe,
     discoveries,
     fleet_part,
@@ -251,7 +252,7 @@ class Daemon:
 
     def _start(self, sockets: list[socket.socket]) -> None:
         settings, tasks = self._settings, self._tasks
-        accounts = Accounts(self.engine.content.counts, self._served.handed_out)
+        accounts = accounts_of(self.engine, self._served)
         operations = self._operations(accounts)
         metrics = metrics_api.listen(settings.metrics)
         if metrics is not None:
