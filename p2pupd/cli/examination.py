@@ -60,10 +60,8 @@ def examine(load: Callable[[], Config], seconds: float) -> Iterator[Finding]:
 
 
 def _configuration(config: Config) -> Finding:
-    files = sorted(
-        {each for each in config.origins.values() if not each.startswith(("--", "environment "))}
-    )
-    return ok("configuration", "valid: " + (", ".join(files) or "defaults only"))
+    places = set(config.origins.values())
+    return ok("configuration", "valid: " + (", ".join(sorted(places)) or "defaults only"))
 
 
 def _anchor(settings: Settings) -> Finding:

@@ -76,7 +76,8 @@ class Secrets:
 
     def _stated(self) -> bytes | None:
         if self._file is not None:
-            return read_bounded(self._file, PASSPHRASE_LIMIT).removesuffix(b"\n")
+            line = read_bounded(self._file, PASSPHRASE_LIMIT)
+            return line.removesuffix(b"\n").removesuffix(b"\r")
         return None if self._given is None else self._given.encode()
 
 

@@ -337,3 +337,8 @@ def test_it_names_the_configuration_file_however_it_was_given(
     run(["doctor", "--config", "config.toml", "--json"])
     findings = {each["check"]: each for each in json.loads(capsys.readouterr().out)}
     assert findings["configuration"]["says"] == "valid: config.toml"
+    Path("config.toml").unlink()
+    monkeypatch.setenv("P2PUPD_SWARM__PORT", "0")
+    run(["doctor", "--set", "discovery.mdns=false", "--json"])
+    findings = {each["check"]: each for each in json.loads(capsys.readouterr().out)}
+    assert findings["configuration"]["says"] == "valid: --set, environment P2PUPD_SWARM__PORT"

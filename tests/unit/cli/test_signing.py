@@ -53,6 +53,13 @@ def test_named_key_directories_come_instead_and_new_keys_go_to_the_first(tmp_pat
     assert signing(tmp_path / "acme", (), secrets).ring.directory == tmp_path / "acme-keys"
 
 
+def test_the_end_of_a_line_belongs_to_no_passphrase(tmp_path: Path) -> None:
+    file = tmp_path / "passphrase"
+    for line in (b"two words", b"two words\n", b"two words\r\n"):
+        file.write_bytes(line)
+        assert Secrets(file, None, unprotected=False).ask()(FILE, 0) == b"two words"
+
+
 def test_the_file_comes_before_the_environment(tmp_path: Path) -> None:
     file = tmp_path / "passphrase"
     file.write_bytes(b"from the file\n")
