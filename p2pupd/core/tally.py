@@ -12,7 +12,7 @@ from typing import Final
 
 from p2pupd.core.waves import place, stage_of
 from p2pupd.model.deployment import Phase
-from p2pupd.model.fleet import Seen, StatusRecord, Update
+from p2pupd.model.fleet import Seen, Standing, StatusRecord, Update
 from p2pupd.model.ids import DeviceId
 from p2pupd.model.release import Release
 from p2pupd.model.rollout import WHOLE
@@ -152,10 +152,15 @@ class Tally:
         self._counted[record.device] = (stage, what)
         self.stages[stage].change(what, 1)
 
-    def heard(self, now: float) -> tuple[int, int]:
-        """How many devices of the floor are not silent, and how many are known."""
+    def heard(self, now: float, since: float = 0.0) -> tuple[int, int]:
+        """How many devices of the floor are not silent, and how many are known.
+
+        A neighbour that has given no sign since this device listens, from `since` on, is not heard:
+        what was known before a restart proves nothing about now.
+        """
         present = [each for device, each in self.known.items() if device not in self._retired]
-        return sum(not each.silent(now) for each in present), len(present)
+        heard = sum(not each.silent(now) and not _gone(each, since) for each in present)
+        return heard, len(present)
 
     def lost(self, stage: int, now: float) -> list[DeviceId]:
         """The devices of that stage that fell silent while they installed."""
@@ -186,6 +191,10 @@ class Tally:
     def _turn(self, device: DeviceId, ticket: int) -> tuple[int, int, str]:
         release = self.release
         return ticket, place(device, release.component, release.release), device
+
+
+def _gone(seen: Seen, since: float) -> bool:
+    return seen.direct and seen.standing is not Standing.OWN and seen.last_sign < since
 
 
 def _ticket(seen: Seen) -> int:
