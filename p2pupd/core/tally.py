@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from p2pupd.core.waves import place, stage_of
 from p2pupd.model.deployment import Phase
-from p2pupd.model.fleet import Seen, StatusRecord, Update
+from p2pupd.model.fleet import Seen, Standing, StatusRecord, Update
 from p2pupd.model.ids import DeviceId
 from p2pupd.model.release import Release
 from p2pupd.model.rollout import WHOLE
@@ -203,10 +203,16 @@ class Tally:
                 before.presence(self._heard.since), after.presence(self._heard.since)
             )
 
-    def heard(self, now: float) -> tuple[int, int]:
-        """How many devices of the floor are not silent, and how many are known."""
+    def heard(self, now: float, since: float = 0.0) -> tuple[int, int]:
+        """How many devices of the floor are not silent, and how many are known.
+
+        A neighbour that has given no sign since this device listens, from `since` on, is not heard:
+        what was known before a restart proves nothing about now.
+        """
         heard = self.presence(now)
-        return heard.present, heard.known
+        mine = self._known.values() if since else ()
+        gone = sum(_gone(each, since) and not each.silent(now) for each in mine)
+        return heard.present - gone, heard.known
 
     def presence(self, now: float) -> "Heard":
         """Counted anew only when somebody has fallen silent since."""
@@ -261,6 +267,10 @@ class Tally:
 
 
 _due: Final = attrgetter("due")
+
+
+def _gone(seen: Seen, since: float) -> bool:
+    return seen.direct and seen.standing is not Standing.OWN and seen.last_sign < since
 
 
 def _ticket(seen: Seen) -> int:

@@ -224,7 +224,7 @@ def _cut_off(asked: Question) -> Iterator[Gate]:
     """Nobody concludes from silence that all is well."""
     if not _needs_news(asked):
         return
-    heard, known = asked.tally.heard(asked.now)
+    heard, known = asked.tally.heard(asked.now, asked.now - asked.here.listening)
     floor = max(known, asked.rules.devices)
     if heard * 2 <= floor:
         yield Gate(

@@ -70,7 +70,12 @@ async def _halted(devices: list[Device]) -> None:
         assert await phases([each]) == ["waiting"]
         assert await installations(each) == []
         assert await runs(each) == 0
-        assert "rollout.halted" in [line["event"] for line in await events(each)]
+    await until(lambda: _noted(later), 10, "the halt is in every device's history")
+
+
+async def _noted(devices: list[Device]) -> bool:
+    told = [{line["event"] for line in await events(each)} for each in devices]
+    return all("rollout.halted" in each for each in told)
 
 
 @needs_root
@@ -114,11 +119,13 @@ async def _busy(devices: list[Device]) -> bool:
 async def _apart(large: list[Device], small: list[Device], boss: Operator) -> None:
     """Each side sees the other one silent; it ends what was begun, and then is held in the large
     one."""
-    sides = ((large, small), (small, large))
 
     async def noticed() -> bool:
-        views = [(await view(each), others) for side, others in sides for each in side]
-        return all(_silent(known, others) for known, others in views)
+        """The seed, which is never restarted, sees who is gone; who waits in the small part says
+        why."""
+        waits = [each for each in small if await phases([each]) == ["waiting"]]
+        gone = _silent(await view(large[0]), small)
+        return gone and all(["cut-off" in await codes(each) for each in waits])
 
     async def at_rest() -> bool:
         phases_now = set(await phases([*large[1:], *small]))

@@ -6,7 +6,7 @@ import pytest
 
 from p2pupd.core.tally import Evidence, Stage, Tally, evidence
 from p2pupd.model.deployment import Phase
-from p2pupd.model.fleet import Halt, StatusRecord
+from p2pupd.model.fleet import Halt, Standing, StatusRecord
 from p2pupd.model.ids import DeviceId
 from p2pupd.model.release import Release
 from tests.builders import COMPONENT, a_release
@@ -136,6 +136,19 @@ def test_whoever_has_not_spoken_for_long_is_not_heard() -> None:
     tally = Tally(RELEASE, [seen(record(ME), LATER), *(seen(record(each)) for each in others)])
     assert tally.heard(NOW) == (3, 3)
     assert tally.heard(LATER) == (1, 3)
+
+
+def test_a_neighbour_of_before_a_restart_is_heard_when_it_gives_a_sign() -> None:
+    own, near, far = (record(device_of(RELEASE, 2, each)) for each in range(3))
+    before = [
+        replace(seen(own, NOW - 9), standing=Standing.OWN, direct=True),
+        replace(seen(near, NOW - 9), direct=True),
+        seen(far, NOW - 9),
+    ]
+    assert Tally(RELEASE, before).heard(NOW) == (3, 3)
+    assert Tally(RELEASE, before).heard(NOW, since=NOW - 1) == (2, 3)
+    before[1] = replace(before[1], alive=NOW)
+    assert Tally(RELEASE, before).heard(NOW, since=NOW - 1) == (3, 3)
 
 
 def test_whoever_falls_silent_while_it_installs_is_lost() -> None:
