@@ -7,6 +7,7 @@ for the length of a command. Needs root: what happens to packets is arranged fro
 import asyncio
 import itertools
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -135,8 +136,9 @@ class Containers(Ground):
         self._disks: dict[Host, str] = {}
 
     def up(self) -> None:
-        """Make the network."""
+        """Make the network, once nothing is left of those whose makers were killed."""
         make_room_for_addresses()
+        _sweep()
         apart = "com.docker.network.bridge.enable_ip_masquerade=false"
         subnet = f"{self._subnet}.0/24"
         docker("network", "create", "--opt", apart, "--subnet", subnet, self._network)
@@ -259,6 +261,17 @@ def containers(image: str = IMAGE, options: tuple[str, ...] = ()) -> Iterator[Co
         yield made
     finally:
         made.down()
+
+
+def _sweep() -> None:
+    """Remove containers and networks that are named after a process that is no more."""
+    for what, remove in (("container", ("rm", "--force", "--volumes")), ("network", ("rm",))):
+        every = ("--all",) if what == "container" else ()
+        shown = "{{.Names}}" if what == "container" else "{{.Name}}"
+        for name in docker(what, "ls", *every, "--format", shown).split():
+            maker = re.match(r"pf(\d+)-", name)
+            if maker and not Path(f"/proc/{maker[1]}").exists():
+                subprocess.run(("docker", what, *remove, name), check=False, capture_output=True)
 
 
 def docker(*arguments: str) -> str:
