@@ -182,7 +182,7 @@ class Containers(Ground):
         ]
         if host in self._disks:
             options += ["--mount", self._disks[host]]
-        command = ("p2pupd", "daemon", "--config", str(device.config_file))
+        command: tuple[str, ...] = ("p2pupd", "daemon", "--config", str(device.config_file))
         if device.installs:
             command = ("boot", str(directory), str(device.config_file))
         self._create(host, options, command)
