@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 from p2pupd.demo.device import COMPONENT, HARDWARE, Device
 from p2pupd.demo.floor import phase_of
 from p2pupd.host.processes import run
-from scenarios.lib.net import Host, Net
+from scenarios.lib import evidence
+from scenarios.lib.ground import Ground, Host
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -77,56 +78,81 @@ class Publisher:
 class Fleet:
     """Devices below one short directory (Unix sockets allow 107 bytes)."""
 
-    def __init__(self, net: Net | None, anchor: Path, directory: Path) -> None:
+    def __init__(self, net: Ground | None, anchor: Path, directory: Path) -> None:
         self.net = net
         self.anchor = anchor
         self.directory = directory
         self.devices: list[Device] = []
+        self._hosts: dict[str, Host] = {}
+        self._ports = directory / "usb"
+        self._ports.mkdir()
         self._block = f"127.{64 + os.getpid() % 180}.{1 + time.monotonic_ns() // 1000 % 250}"
 
     @property
     def stick(self) -> Path:
         """Where the seed watches for a stick."""
-        return self.directory / "stick"
+        return self.port("stick")
+
+    @property
+    def ground(self) -> Ground:
+        """What it stands on, where that is a network."""
+        assert self.net is not None
+        return self.net
+
+    def port(self, name: str) -> Path:
+        """A place for one more stick."""
+        return self._ports / name
+
+    def host_of(self, device: Device) -> Host:
+        """Where it runs."""
+        return self._hosts[device.name]
 
     def device(self, name: str, **kwargs: Any) -> Device:
-        """One more device, prepared but off. `host` puts it into a namespace."""
+        """One more device, prepared but off.
+
+        `host` puts it into a place of one's choice, `environment` is laid over its daemon's, and
+        it can read what it `sees`, wherever it runs.
+        """
         settings = {key: dict(value) for key, value in kwargs.pop("settings", {}).items()}
-        number = len(self.devices) + 1
-        prefix: tuple[str, ...] = ()
-        address = f"{self._block}.{number}"
-        if self.net is not None:
-            host: Host = kwargs.pop("host", None) or self.net.host()
-            prefix, address = host.prefix, host.address
-            defaults: dict[str, Json] = {
-                "discovery": {"interfaces": ["eth0"], "networks": []},
-                "peer": {"listen": ["0.0.0.0"]},
-                "swarm": {"interfaces": ["0.0.0.0"]},
-            }
-            for section, values in defaults.items():
+        place = kwargs.pop("host", None)
+        environment = kwargs.pop("environment", {})
+        sees = kwargs.pop("sees", ())
+        directory = self.directory / name
+        if self.net is None:
+            address = f"{self._block}.{len(self.devices) + 1}"
+            device = Device(name, directory, address, self.anchor, settings=settings, **kwargs)
+        else:
+            self._hosts[name] = host = place or self.net.host()
+            for section, values in self.net.settings.items():
                 settings[section] = values | settings.get(section, {})
-        device = Device(
-            name, self.directory / name, address, self.anchor,
-            prefix=prefix, settings=settings, **kwargs,
-        )  # fmt: skip
+            device = self.net.device(
+                host, name, directory, self.anchor,
+                environment=environment, sees=tuple(sees), settings=settings, **kwargs,
+            )  # fmt: skip
         device.prepare()
         self.devices.append(device)
         return device
 
-    def seed(self, name: str = "seed", **kwargs: Any) -> Device:
-        """A device that watches for the stick and installs nothing itself."""
-        media = {"media": {"directories": [str(self.stick)], "poll": 0.2}}
+    def seed(self, name: str = "seed", port: Path | None = None, **kwargs: Any) -> Device:
+        """A device that watches for the stick, at `port`, and installs nothing itself."""
+        media = {"media": {"directories": [str(port or self.stick)], "poll": 0.2}}
         settings = media | kwargs.pop("settings", {})
-        return self.device(name, role="seed", installs=False, settings=settings, **kwargs)
+        return self.device(
+            name, role="seed", installs=False, settings=settings, sees=(self._ports,), **kwargs
+        )
 
 
 @asynccontextmanager
-async def fleet(net: Net | None, anchor: Path) -> AsyncIterator[Fleet]:
-    """A fleet whose daemons all end with the block, and whose logs are shown if it failed."""
+async def fleet(net: Ground | None, anchor: Path) -> AsyncIterator[Fleet]:
+    """A fleet whose daemons all end with the block; what they leave is kept if it failed."""
+    evidence.forget()
     directory = Path(tempfile.mkdtemp(prefix="pf-"))
     made = Fleet(net, anchor, directory)
     try:
         yield made
+    except BaseException:
+        await evidence.keep(made.devices)
+        raise
     finally:
         for each in made.devices:
             await each.stop(signal.SIGKILL)
@@ -147,6 +173,7 @@ async def powered(devices: Iterable[Device]) -> AsyncIterator[None]:
         except BaseException:
             for each in supplied:
                 print(f"--- {each.name}\n{each.tail(LOG_LINES)}", file=sys.stderr)
+            await evidence.keep(supplied)
             raise
         finally:
             for task in tasks:

@@ -6,38 +6,74 @@ The bridge is apart so that nobody's firewall rules touch it. Nothing has a rout
 import itertools
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any
 
-ADDRESSES: Final = 16 * 1024
+from p2pupd.demo.device import Device
+from scenarios.lib import ground
+from scenarios.lib.disk import small_disk
+from scenarios.lib.ground import Ground, done, make_room_for_addresses
 
 _FLOORS = itertools.count(1)
 
 
 @dataclass(frozen=True)
-class Host:
-    """One namespace; `prefix` before a command line runs it there."""
+class Host(ground.Host):
+    """One namespace."""
 
     namespace: str
     address: str
 
     @property
     def prefix(self) -> tuple[str, ...]:
+        """See ground.Host."""
         return ("ip", "netns", "exec", self.namespace)
 
 
-class Net:
+class Disk(ground.Disk):
+    """Mounted on this machine."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._logs = path / "logs"
+
+    def fill(self, size: int) -> None:
+        """See Disk."""
+        self._logs.write_bytes(bytes(size))
+
+    def clear(self) -> None:
+        """See Disk."""
+        self._logs.unlink()
+
+
+@contextmanager
+def _disk(path: Path, size: int) -> Iterator[Disk]:
+    with small_disk(path, size):
+        yield Disk(path)
+
+
+class Net(Ground):
     """A switch and the hosts on it. `rate` shapes every link both ways, in Mbit/s; None: full."""
 
+    name = "namespaces"
+    settings = {  # noqa: RUF012
+        "discovery": {"interfaces": ["eth0"], "networks": []},
+        "peer": {"listen": ["0.0.0.0"]},
+        "swarm": {"interfaces": ["0.0.0.0"]},
+    }
+
     def __init__(self, name: str, rate: int | None = None) -> None:
+        super().__init__()
         self._name = name
         self._rate = rate
         self._bridge = f"{name}-br"
         self._own_rates: dict[str, int] = {}
+        self._disks = ExitStack()
         self.hosts: list[Host] = []
 
     @property
@@ -46,7 +82,7 @@ class Net:
         return ("ip", "netns", "exec", self._bridge)
 
     def up(self) -> None:
-        _make_room_for_addresses()
+        make_room_for_addresses()
         _ip("netns", "add", self._bridge)
         _ip(
             "-n", self._bridge, "link", "add", "br0", "type", "bridge",
@@ -66,8 +102,42 @@ class Net:
         self.plug(host)
         return host
 
-    def plug(self, host: Host) -> None:
+    def device(
+        self,
+        host: ground.Host,
+        name: str,
+        directory: Path,
+        anchor: Path,
+        *,
+        environment: dict[str, str],
+        sees: tuple[Path, ...],
+        **kwargs: Any,
+    ) -> Device:
+        """See Ground: everything is in sight here."""
+        before = ("env", *(f"{key}={value}" for key, value in environment.items()))
+        prefix = (*host.prefix, *(before if environment else ()))
+        return Device(name, directory, host.address, anchor, prefix=prefix, **kwargs)
+
+    def disk(self, host: ground.Host, path: Path, size: int) -> ground.Disk:
+        """See Ground: a mount of this machine."""
+        return self._disks.enter_context(_disk(path, size))
+
+    def wake(self, host: ground.Host) -> None:
+        """Nothing to do: a namespace is there with nobody in it."""
+
+    def pause(self, device: Device) -> None:
+        """Stop every process of the daemon."""
+        assert device.process is not None
+        os.killpg(device.process.pid, signal.SIGSTOP)
+
+    def resume(self, device: Device) -> None:
+        """Let them go on."""
+        assert device.process is not None
+        os.killpg(device.process.pid, signal.SIGCONT)
+
+    def plug(self, host: ground.Host) -> None:
         """Connect a host that has no cable."""
+        assert isinstance(host, Host)
         port = self._port(host)
         _ip(
             "-n", self._bridge, "link", "add", port, "type", "veth",
@@ -81,8 +151,9 @@ class Net:
         if rate is not None:
             _shape(host.namespace, "eth0", rate)
             _shape(self._bridge, port, rate)
+        self.arrange(host)
 
-    def unplug(self, host: Host) -> None:
+    def unplug(self, host: ground.Host) -> None:
         """Pull the cable: the interface is gone on both ends."""
         _ip("-n", self._bridge, "link", "del", self._port(host))
 
@@ -119,11 +190,13 @@ class Net:
         return sum(int(each["drops"]) for each in queues if each["kind"] == "tbf")
 
     def down(self) -> None:
+        """Remove all of it."""
+        self._disks.close()
         for name in [self._bridge, *(host.namespace for host in self.hosts)]:
             subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
 
     @staticmethod
-    def _port(host: Host) -> str:
+    def _port(host: ground.Host) -> str:
         return f"p{host.address.rpartition('.')[2]}"
 
 
@@ -138,28 +211,14 @@ def network(rate: int | None = None) -> Iterator[Net]:
         net.down()
 
 
-def _make_room_for_addresses() -> None:
-    """All namespaces of a machine share one table of resolved addresses, of 1024 by default: 33
-    hosts that know each other do not fit, and would not reach each other."""
-    limit = Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3")
-    if int(limit.read_text()) < ADDRESSES:
-        limit.write_text(str(ADDRESSES))
-
-
 def _ip(*arguments: str) -> str:
-    return _done("ip", *arguments)
+    return done("ip", *arguments)
 
 
 def _tc(namespace: str, *arguments: str) -> str:
-    return _done("tc", "-n", namespace, *arguments)
+    return done("tc", "-n", namespace, *arguments)
 
 
 def _shape(namespace: str, device: str, rate: int) -> None:
     shaper = f"root tbf rate {rate}mbit burst 64kb limit 448kb".split()
     _tc(namespace, "qdisc", "add", "dev", device, *shaper)
-
-
-def _done(*command: str) -> str:
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
-    return done.stdout

@@ -10,7 +10,7 @@ from tests import lifecycle_diagram
 from tests.support import ROOT
 
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("docker/*.md")])
 PINS = re.compile(r"^([a-z0-9._-]+==\S+)", re.MULTILINE)
 
 

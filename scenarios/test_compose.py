@@ -1,0 +1,50 @@
+"""The floor of docker/README.md, by its commands as they are written there."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scenarios.lib import engine
+from tests.support import ROOT, needs_tool
+
+PAGE = ROOT / "docker" / "README.md"
+BELOW = {"floor": ".", "uplink": "docker", "offline": "."}
+"""Where one is when one types them."""
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Iterator[Path]:
+    """A copy of what is in the repository; no container of its floor is left."""
+    directory = tmp_path / "clone"
+    engine.copy_sources(directory)
+    yield directory
+    down = ["docker-compose", "down", "--volumes", "--timeout", "2"]
+    subprocess.run(down, check=False, cwd=directory / "docker", env=_environment())
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {"COMPOSE_PROJECT_NAME": f"p2pupd{os.getpid()}"}
+
+
+def _typed(name: str, clone: Path) -> None:
+    """Type the commands that stand below this mark, one after the other, as long as they work."""
+    text = PAGE.read_text("utf-8")
+    (commands,) = re.findall(rf"<!-- command: {name} -->\n+```sh\n(.+?)```", text, re.DOTALL)
+    ended = subprocess.run(
+        ["sh", "-euxc", commands],
+        check=False, cwd=clone / BELOW[name], env=_environment(), capture_output=True, text=True,
+    )  # fmt: skip
+    assert ended.returncode == 0, f"{ended.stdout[-2000:]}\n{ended.stderr[-4000:]}"
+
+
+@engine.needs_engine
+@needs_tool("docker-compose")
+@pytest.mark.timeout(300)
+def test_the_commands_of_the_page_end_with_every_device_confirmed(clone: Path) -> None:
+    _typed("offline", clone)
+    _typed("floor", clone)
+    _typed("uplink", clone)
