@@ -58,7 +58,10 @@ class Rig:
     parts: Parts = field(init=False)
 
     def __post_init__(self) -> None:
-        sections = {"device": {"hardware": [HARDWARE]}, "install": {"component": COMPONENT}}
+        sections: dict[str, dict[str, Any]] = {
+            "device": {"hardware": [HARDWARE]},
+            "install": {"component": COMPONENT},
+        }
         for name, values in self.settings.items():
             sections[name] = sections.get(name, {}) | values
         made = demo.Device("here", self.directory, "127.0.0.1", self.anchor, settings=sections)
