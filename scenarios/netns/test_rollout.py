@@ -32,6 +32,8 @@ STAGES = (1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3, 3)
 AT_ONCE = 2
 CUT = Rollout(waves=QUARTER_FIRST.waves, max_failures=200, max_concurrent=AT_ONCE)
 WITHIN = 10.0
+TOLD = ("epoch", "components", "deployment", "history", "halts", "holds", "links", "groups")
+"""What devices say of themselves; that they still live, and say nothing new, spreads at rest."""
 
 
 @needs_root
@@ -155,7 +157,7 @@ async def _together(everybody: list[Device]) -> None:
 
     async def equal() -> bool:
         views = [await view(each) for each in everybody]
-        told = [{name: (e["epoch"], e["sequence"]) for name, e in v.items()} for v in views]
+        told = [{name: [e[each] for each in TOLD] for name, e in v.items()} for v in views]
         return all(len(each) == len(everybody) and each == told[0] for each in told)
 
     await until(equal, 60, "all views are equal")

@@ -180,7 +180,7 @@ async def test_every_order_is_obeyed_and_shown_in_the_log_of_every_device(tmp_pa
                 assert await codes(retired) == {"retired"}
                 about = f"{release.component} release 1"
                 orders = [f"{kind} {about}" for kind in ("hold", "approve", "resume")]
-                orders += [f"retire {identity(retired)}", "seed-cap 20000000 bytes/s"]
+                orders += [f"retire {identity(retired)}", "seed-cap 20971520 bytes/s"]
                 for each in (seed, *devices):
                     taken = [e["order"] for e in await events(each) if e["event"] == "order.taken"]
                     assert sorted(taken) == sorted(orders)
