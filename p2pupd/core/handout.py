@@ -42,7 +42,7 @@ class Handout:
         self._again: deque[int] = deque()
         self._spared = bytearray(-(-pieces // 8))
         self.guessed: Collection[int] = ()
-        """Pieces that some devices probably make, until those have said so."""
+        """Pieces that some devices probably make: handed to nobody until those had time for it."""
 
     @property
     def complete(self) -> bool:
@@ -90,7 +90,8 @@ class Handout:
     def _take_late(self, turn: "Turn") -> int | None:
         while turn.late < len(self._order):
             piece = self._order[turn.late]
-            if not self._given[piece] and turn.wants(piece):
+            is_free = not self._given[piece] and piece not in self.guessed
+            if is_free and turn.wants(piece):
                 if turn.left == 0:
                     turn.is_old = True
                     return None

@@ -115,7 +115,7 @@ class Handing:
                 turn.missed(piece)
             elif turn.is_old:
                 break
-            elif given.handout.complete:
+            elif given.handout.complete and not given.handout.guessed:
                 yield encode_number(Word.OVER)
                 return
             await self._look(found, given)

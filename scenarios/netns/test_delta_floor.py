@@ -29,7 +29,7 @@ def changed(old: bytes, share: float) -> bytes:
 
 @needs_root
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("share", [0.5])
+@pytest.mark.parametrize("share", [0.5, 0.1])
 async def test_what_half_the_floor_has_already_reaches_the_other_half_too(
     tmp_path: Path, share: float
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from p2pupd.api.peer import Hand
 from p2pupd.core.allowance import Allowance
-from p2pupd.core.handout import LATE, bits
+from p2pupd.core.handout import bits
 from p2pupd.core.piece_layer import length_of_piece
 from p2pupd.engine.handing import Handing
 from p2pupd.engine.served import Served
@@ -181,8 +181,10 @@ async def test_two_seeds_share_the_work(tmp_path: Path) -> None:
         assert max(one.gave, two.gave) <= SIZE
 
 
-async def test_what_an_older_pack_makes_is_handed_out_last(tmp_path: Path) -> None:
-    """Devices that have that one may not have said so yet."""
+async def test_what_an_older_pack_makes_is_handed_out_once_nobody_said_that_it_makes_it(
+    tmp_path: Path,
+) -> None:
+    """Devices that have that one have five seconds to say so."""
     old = noise(4 * MIB)
     before = packed(old)
     after = packed(old + noise(MIB, seed=2), before)
@@ -200,8 +202,8 @@ async def test_what_an_older_pack_makes_is_handed_out_last(tmp_path: Path) -> No
         assert await ask(b"")
         assert set(taken) == set(range(artifact.pieces)) - made
         has = [piece in taken for piece in range(artifact.pieces)]
-        assert await ask(bits(has))
-        assert len(taken) == len(set(taken)) == artifact.pieces - len(made) + LATE
+        assert not await ask(bits(has))
+        assert sorted(taken) == list(range(artifact.pieces))
 
 
 async def test_what_a_device_took_and_keeps_to_itself_is_fetched_from_the_seed(
