@@ -3,13 +3,12 @@
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from p2pupd.demo.device import Device
 from p2pupd.model.rollout import Rollout, Wave
-from scenarios.lib.fleet import all_reach, events, fleet, knows, on, phases, powered, until
+from scenarios.lib.fleet import Json, all_reach, events, fleet, knows, on, phases, powered, until
 from scenarios.lib.net import network
 from scenarios.lib.office import Office
 from scenarios.lib.rollout import (
@@ -99,7 +98,7 @@ async def test_production_windows_and_people_hold_a_device_back_and_it_is_ready_
     lock.touch()
     opens = datetime.now().astimezone().replace(second=0, microsecond=0) + timedelta(minutes=2)
     window = f"{opens:%H:%M}-{opens + timedelta(hours=1):%H:%M}"
-    site: dict[str, dict[str, Any]] = {
+    site: dict[str, Json] = {
         "file": {"interlock_file": str(lock)},
         "command": {"interlock_command": ["test", "!", "-e", str(lock)]},
         "window": {"windows": [window]},

@@ -181,7 +181,7 @@ async def test_two_seeds_share_the_work(tmp_path: Path) -> None:
         assert max(one.gave, two.gave) <= SIZE
 
 
-async def test_what_an_older_pack_makes_is_handed_out_once_nobody_said_that_it_makes_it(
+async def test_what_an_older_pack_makes_is_handed_out_once_nobody_says_so(
     tmp_path: Path,
 ) -> None:
     """Devices that have that one have five seconds to say so."""
