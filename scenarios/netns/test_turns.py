@@ -66,7 +66,8 @@ async def test_a_device_without_a_cable_does_not_run_ahead_of_its_wave(tmp_path:
             first, later, cut = devices[:2], devices[2], devices[3]
             [cable] = [each for each in net.hosts if each.address == cut.address]
             for each in first:
-                each.settings = settings(device={"consent": True})
+                asks = {**each.settings.get("device", {}), "consent": True}
+                each.settings = {**each.settings, "device": asks}
                 each.prepare()
             async with powered([seed, *devices]):
                 for each in devices:
