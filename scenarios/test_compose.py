@@ -41,6 +41,7 @@ def _typed(name: str, clone: Path) -> None:
     assert ended.returncode == 0, f"{ended.stdout[-2000:]}\n{ended.stderr[-4000:]}"
 
 
+@pytest.mark.containers
 @engine.needs_engine
 @needs_tool("docker-compose")
 @pytest.mark.timeout(300)

@@ -235,7 +235,8 @@ class Tally:
     def ahead(self, device: DeviceId, ticket: int, now: float) -> list[DeviceId]:
         """Who installs, or has the right to do so before `device` with that ticket.
 
-        Whoever installs and falls silent keeps its place; whoever only waits loses it.
+        Whoever installs and falls silent keeps its place; whoever only waits loses it when it is
+        overdue. That it does not answer is no reason: it may have begun, and restart.
         """
         mine = self._turn(device, ticket)
         before = [
@@ -243,7 +244,7 @@ class Tally:
             for each, seen in self.waiting.items()
             if _ticket(seen) <= ticket
             and each != device
-            and not seen.silent(now)
+            and not seen.overdue(now)
             and self._turn(each, _ticket(seen)) < mine
         ]
         return [each for each in self.installing if each != device] + before

@@ -192,6 +192,11 @@ class Seen:
         """Whether it answers no more, or is overdue."""
         return now > self.due
 
+    def overdue(self, now: float) -> bool:
+        """Whether it has missed two beats and a minute, whether or not it answers its neighbours:
+        one that restarts does not, and goes on."""
+        return now > self.last_sign + patience(self.record.beat)
+
 
 @dataclass(frozen=True, slots=True)
 class View:

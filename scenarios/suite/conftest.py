@@ -12,7 +12,9 @@ from tests.support import needs_root
 
 GROUNDS = [
     pytest.param(network, id=Net.name, marks=needs_root),
-    pytest.param(containers, id=Containers.name, marks=engine.needs_engine),
+    pytest.param(
+        containers, id=Containers.name, marks=[engine.needs_engine, pytest.mark.containers]
+    ),
 ]
 
 

@@ -187,6 +187,15 @@ def test_the_same_ticket_twice_is_served_in_one_order_everywhere() -> None:
     assert sorted([*tally.ahead(ours, 1, NOW), *tally.ahead(theirs, 1, NOW)]) in ([ours], [theirs])
 
 
+def test_whoever_waits_and_answers_no_more_may_have_begun_and_keeps_its_place() -> None:
+    waits = device_of(RELEASE, 1, 0)
+    gone = replace(seen(doing(waits, RELEASE, Phase.WAITING, ticket=1)), lost=NOW + 1)
+    tally = Tally(RELEASE, [gone])
+    assert gone.silent(NOW + 2)
+    assert tally.ahead(DeviceId("me"), 2, NOW + 2) == [waits]
+    assert tally.ahead(DeviceId("me"), 2, LATER) == []
+
+
 def test_whoever_waits_in_silence_loses_its_place_but_not_who_installs() -> None:
     waits, installs = (device_of(RELEASE, 1, each) for each in range(2))
     tally = Tally(
