@@ -38,14 +38,13 @@ def pae(payload_type: str, payload: bytes) -> bytes:
 
 def seal(payload_type: str, payload: bytes, key: SigningKey) -> bytes:
     """The envelope of `payload`, signed with `key`."""
-    return codec.pack(
-        {
-            "t": payload_type,
-            "p": payload,
-            "k": key.verify_key.encode(),
-            "s": key.sign(pae(payload_type, payload)).signature,
-        }
-    )
+    signature = key.sign(pae(payload_type, payload)).signature
+    return enclosed(payload_type, payload, key.verify_key.encode(), signature)
+
+
+def enclosed(payload_type: str, payload: bytes, public: bytes, signature: bytes) -> bytes:
+    """The envelope of `payload`, whose `pae` was signed already."""
+    return codec.pack({"t": payload_type, "p": payload, "k": public, "s": signature})
 
 
 def unseal(raw: bytes, max_bytes: int) -> Envelope:

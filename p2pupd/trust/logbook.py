@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from p2pupd.errors import ProtocolError, RecordError
 from p2pupd.model.ids import Realm
 from p2pupd.model.logbook import Logbook
 from p2pupd.trust.envelope import OVERHEAD, Envelope, seal
-from p2pupd.trust.identity import Identity, device_id
+from p2pupd.trust.identity import Identity
+from p2pupd.trust.saying import said
 from p2pupd.wire import logbook as wire
 
 PAYLOAD_TYPE: Final = "application/x-p2pupd-log"
@@ -26,13 +26,5 @@ def verified(envelope: Envelope, realm: Realm) -> Logbook:
 
     Raises RecordError with reason `malformed` or `other-realm`.
     """
-    if envelope.type != PAYLOAD_TYPE:
-        raise RecordError(f"{envelope.type!r} is no lines of history", reason="malformed")
-    device = device_id(envelope.key)
-    try:
-        book = wire.decode(envelope.payload, device)
-    except ProtocolError as error:
-        raise RecordError(f"the lines of {device} are malformed: {error}") from error
-    if book.realm != realm:
-        raise RecordError(f"{device} is of realm {book.realm}", reason="other-realm")
-    return book
+    kind, wrong = "lines of history", "the lines of {} are malformed"
+    return said(envelope, realm, PAYLOAD_TYPE, wire.decode, kind=kind, wrong=wrong)

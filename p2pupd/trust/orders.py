@@ -8,10 +8,10 @@ from p2pupd.errors import ProtocolError, RecordError
 from p2pupd.model.fleet import Stamp
 from p2pupd.model.ids import Realm
 from p2pupd.model.orders import Order
-from p2pupd.trust.envelope import OVERHEAD, Envelope, pae
+from p2pupd.trust.envelope import OVERHEAD, Envelope, enclosed, pae
 from p2pupd.trust.keys import NaClSigner
 from p2pupd.trust.records import stamp_of
-from p2pupd.wire import codec, orders
+from p2pupd.wire import orders
 
 PAYLOAD_TYPE: Final = "application/x-p2pupd-order"
 MAX_BYTES: Final = orders.MAX_BYTES + OVERHEAD
@@ -27,14 +27,7 @@ def sign(order: Order, signer: NaClSigner) -> bytes:
         raise ValueError("an order is signed by its operator only")
     payload = orders.encode(order)
     signature = signer.sign(pae(PAYLOAD_TYPE, payload)).signature
-    return codec.pack(
-        {
-            "t": PAYLOAD_TYPE,
-            "p": payload,
-            "k": bytes.fromhex(public),
-            "s": bytes.fromhex(signature),
-        }
-    )
+    return enclosed(PAYLOAD_TYPE, payload, bytes.fromhex(public), bytes.fromhex(signature))
 
 
 def verify(

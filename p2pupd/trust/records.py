@@ -7,12 +7,13 @@ mode every key counts that way: trusted on first use, and marked so.
 import hashlib
 from typing import Final
 
-from p2pupd.errors import ProtocolError, RecordError
+from p2pupd.errors import RecordError
 from p2pupd.model.clock import WallClock
 from p2pupd.model.fleet import Stamp, StatusRecord
 from p2pupd.model.ids import Realm
 from p2pupd.trust.envelope import OVERHEAD, Envelope, seal
-from p2pupd.trust.identity import Identity, device_id
+from p2pupd.trust.identity import Identity
+from p2pupd.trust.saying import said
 from p2pupd.wire import records
 
 PAYLOAD_TYPE: Final = "application/x-p2pupd-status"
@@ -48,17 +49,10 @@ def verify(
 
 def verified(envelope: Envelope, realm: Realm, clock: WallClock) -> tuple[StatusRecord, Stamp]:
     """The same for any site of the realm: what the office reads."""
-    if envelope.type != PAYLOAD_TYPE:
-        raise RecordError(f"{envelope.type!r} is no status record", reason="malformed")
-    device = device_id(envelope.key)
-    try:
-        record = records.decode(envelope.payload, device)
-    except ProtocolError as error:
-        raise RecordError(f"the record of {device} is malformed: {error}") from error
-    if record.realm != realm:
-        raise RecordError(f"{device} is of realm {record.realm}", reason="other-realm")
+    kind, wrong = "status record", "the record of {} is malformed"
+    record = said(envelope, realm, PAYLOAD_TYPE, records.decode, kind=kind, wrong=wrong)
     if record.at > clock.now + (AHEAD if clock.trusted else AHEAD_UNTRUSTED):
-        raise RecordError(f"the record of {device} is dated ahead", reason="future-dated")
+        raise RecordError(f"the record of {record.device} is dated ahead", reason="future-dated")
     return record, stamp_of(record.epoch, record.sequence, envelope.payload)
 
 

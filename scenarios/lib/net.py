@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,22 +156,6 @@ class Net(Ground):
     def unplug(self, host: ground.Host) -> None:
         """Pull the cable: the interface is gone on both ends."""
         _ip("-n", self._bridge, "link", "del", self._port(host))
-
-    def split(self, hosts: Iterable[Host]) -> None:
-        """Cut these hosts off from the others: the cable between two switches is pulled, and
-        nobody's own link tells."""
-        other = ("-n", self._bridge, "link")
-        _ip(*other, "add", "br1", "type", "bridge", "mcast_snooping", "0", "stp_state", "0",
-            "forward_delay", "0")  # fmt: skip
-        _ip(*other, "set", "br1", "up")
-        for host in hosts:
-            _ip(*other, "set", self._port(host), "master", "br1")
-
-    def heal(self) -> None:
-        """Plug that cable in again."""
-        for host in self.hosts:
-            _ip("-n", self._bridge, "link", "set", self._port(host), "master", "br0")
-        _ip("-n", self._bridge, "link", "del", "br1")
 
     def carried(self) -> dict[str, tuple[int, int]]:
         """By address: the bytes on the wire that each host has (sent, received) so far."""
