@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,7 @@ from p2pupd.assembly import (
 from p2pupd.config.load import Config
 from p2pupd.config.reload import Reloader
 from p2pupd.config.schema import Settings
+from p2pupd.discovery import static
 from p2pupd.discovery.interface import Discovery
 from p2pupd.discovery.interfaces import InterfaceWatcher
 from p2pupd.discovery.view import View
@@ -63,7 +65,7 @@ from p2pupd.host.memory import give_back
 from p2pupd.host.power import power_ok, restart
 from p2pupd.host.systemd import ServiceManager
 from p2pupd.model.device import Announcement, Neighbour, Role
-from p2pupd.model.ids import DeviceId, ManifestDigest, Sha256, announced
+from p2pupd.model.ids import NO_MANIFEST, DeviceId, ManifestDigest, Sha256, announced
 from p2pupd.swarm.arrivals import Arrivals, Wires
 from p2pupd.swarm.over_http import HttpPieces
 from p2pupd.swarm.select import Backed, swarm_backend
@@ -173,9 +175,9 @@ class Daemon:
             self._current,
             suspect=self.view.suspect,
         )
+        self._build_line()
         self.engine = Engine(self._parts(), settings.device)
         self.board = Board(self.engine, self.fleet, self.orders)
-        self._build_line()
 
     def _build_fleet(self) -> None:
         settings, fixed = self._settings, self._fixed
@@ -220,16 +222,13 @@ class Daemon:
             announce=self._announce,
             leech_cache=settings.store.leech_cache,
             uplinks=lambda: frozenset(each.id for each in self.view.neighbours() if each.uplink),
-            moves=self._moves,
+            moves=self.line.moves,
             view=lambda: self.fleet.view,
             changed=self.fleet.poke,
             site=site_part(settings, self.orders),
             asking=self._pieces,
             old_images=partial(old_images, settings.delta, install),
         )
-
-    def _moves(self, root: str) -> bool:
-        return self.line.allowance.moves(root)
 
     def _operations(self, accounts: Accounts) -> Operations:
         settings = self._settings
@@ -312,6 +311,8 @@ class Daemon:
         self.feed.neighbour_seen(neighbour)
         self.fleet.met(neighbour.id)
         self._meet()
+        if neighbour.source == static.SOURCE:
+            self._tasks.start("notify", self._notify((neighbour,)))
 
     def neighbour_lost(self, neighbour: DeviceId, source: str) -> None:
         """It is gone; one that is let go because there are enough others may well live."""
@@ -331,7 +332,7 @@ class Daemon:
         return Hello(
             id=self._fixed.identity.id,
             realm=self._fixed.verifier.realm,
-            manifest=self._current() or "",
+            manifest=self._current() or NO_MANIFEST,
             role=self._settings.device.role,
             port=self._port,
             bt_port=self._swarm.listen_port,
@@ -376,7 +377,7 @@ class Daemon:
 
     def _announcement(self) -> Announcement:
         hello = self.hello()
-        manifest = announced(ManifestDigest(hello.manifest))
+        manifest = announced(hello.manifest)
         return Announcement(
             hello.id, hello.realm, manifest, hello.role, hello.port, hello.bt_port, hello.uplink
         )
@@ -386,14 +387,14 @@ class Daemon:
         for discovery in self._discoveries:
             discovery.announce(self._announcement())
         if manifest is not None:
-            self._tasks.start("notify", self._notify(manifest))
+            self._tasks.start("notify", self._notify(self.view.neighbours()))
 
     def _check(self) -> None:
         self.feed.check()
         self.uplink.check()
 
-    async def _notify(self, manifest: ManifestDigest) -> None:
-        notify = Notify(self._fixed.identity.id, manifest, self._port, self.uplink.available)
-        silent = await self._client.notify(self.view.neighbours(), notify)
-        for each in silent:
+    async def _notify(self, neighbours: Iterable[Neighbour]) -> None:
+        hello = self.hello()
+        notify = Notify(hello.id, hello.manifest, hello.port, hello.uplink)
+        for each in await self._client.notify(neighbours, notify):
             self.view.suspect(each)

@@ -87,6 +87,7 @@ async def pulled_and_back(device: Device, slot: Slot) -> int:
         await asyncio.sleep(0)
     slot.pull()
     await until(lambda: _is(device, "interrupted"), 10, "interrupted")
+    await until(lambda: _tells(device, "stick.incomplete"), 10, "what was left on the stick")
     found = {each["event"]: each for each in await events(device)}
     copied = int(found["source.gone"]["done"])
     assert READ_ON < copied < SIZE
@@ -117,6 +118,10 @@ async def _done(device: Device) -> int:
 
 async def _is(device: Device, state: str) -> bool:
     return bool((await _transfer(device))["state"] == state)
+
+
+async def _tells(device: Device, event: str) -> bool:
+    return any(each["event"] == event for each in await events(device))
 
 
 def stocked(stick: Path, office: Office) -> bytes:

@@ -13,7 +13,7 @@ from p2pupd.feeds.peer_client import PeerClient
 from p2pupd.feeds.range_client import RangeClient
 from p2pupd.host.layer_files import layer_of_file
 from p2pupd.model.device import Role
-from p2pupd.model.ids import DeviceId, ManifestDigest, Realm, Sha256
+from p2pupd.model.ids import NO_MANIFEST, DeviceId, ManifestDigest, Realm, Sha256
 from p2pupd.model.release import Artifact
 from p2pupd.model.setting import Seconds
 from p2pupd.swarm.arrivals import Arrivals, Wires
@@ -50,7 +50,7 @@ class Shelf:
         self.layers[artifact.sha256] = layer_of_file(artifact, honest or directory).hashes
 
     def hello(self) -> Hello:
-        return Hello(DeviceId("a" * 52), Realm("0" * 16), "", Role.PEER, 1, 0, "0.1.0")
+        return Hello(DeviceId("a" * 52), Realm("0" * 16), NO_MANIFEST, Role.PEER, 1, 0, "0.1.0")
 
     def bundle(self) -> tuple[ManifestDigest, bytes] | None:
         return None

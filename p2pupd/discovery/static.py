@@ -13,7 +13,7 @@ from p2pupd.discovery.interface import AskHello, DiscoveryListener
 from p2pupd.discovery.settings import DiscoverySettings, split_peer
 from p2pupd.errors import FetchError, UpdateError
 from p2pupd.model.device import Announcement, Neighbour
-from p2pupd.model.ids import ManifestDigest, announced
+from p2pupd.model.ids import announced
 from p2pupd.wire.messages import Hello
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def neighbour_of(hello: Hello, host: str, port: int, source: str, now: float) ->
         port=port,
         bt_port=hello.bt_port,
         realm=hello.realm,
-        manifest=announced(ManifestDigest(hello.manifest)),
+        manifest=announced(hello.manifest),
         role=hello.role,
         source=source,
         last_seen=now,
@@ -62,7 +62,7 @@ class StaticPeers:
             await asyncio.Event().wait()
 
     def announce(self, announcement: Announcement) -> None:
-        """Nothing to do: a static peer learns of us from our hello and notify."""
+        """Nothing to do: a static peer learns of us by a notify."""
 
     async def _follow(self, listener: DiscoveryListener, host: str, port: int) -> None:
         failures = 0

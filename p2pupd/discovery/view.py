@@ -29,15 +29,19 @@ from p2pupd.wire.messages import Hello
 log = logging.getLogger(__name__)
 
 SOURCE: Final = "view"
+ASK_SPREAD: Final = 1 / 4
+"""A neighbour is asked up to that share of its interval earlier, so that not all are at once."""
 NOTIFY: Final = "notify"
 """The source of a device that we know because it told us something."""
 HEARD_AGAIN: Final = 0.2
 """Seconds after which a silent device is asked again when a source names it anew."""
-RETRY_EACH: Final = 2.0
+RETRY_EACH: Final = 3.0
 RETRY_MOST: Final = 60.0
+RETRY_SPREAD: Final = 3 / 4
 """A silent device is asked again after so many seconds for each device that is remembered, and
-after the second number at most: whatever the size of a floor, all of it asks a device that is off
-every two seconds, and a floor that was cut in two meets again as soon."""
+after the second number at most, less up to that share of it: whatever the size of a floor, all of
+it asks a device that is off every two seconds, and not together, so that a floor that was cut in
+two at one moment meets again as soon."""
 
 
 @dataclass(slots=True, eq=False)
@@ -220,11 +224,12 @@ class View:
             candidate.hint = active
             return
         candidate.failures += 1
-        longest = min(RETRY_EACH * len(self._candidates), RETRY_MOST)
-        pause = min(delay(candidate.failures, 0), longest)
-        candidate.due = self._loop.time() + pause * (1 - self._chance() / 4)
         if candidate.failures >= self._settings.lost_after:
             self._drop(candidate, "silent")
+        longest = min(RETRY_EACH * len(self._candidates), RETRY_MOST)
+        pause = min(delay(candidate.failures, 0), longest)
+        spread = ASK_SPREAD if candidate.active else RETRY_SPREAD
+        candidate.due = self._loop.time() + pause * (1 - self._chance() * spread)
         known = self._candidates.get(asked.id) is candidate
         if known and candidate.failures >= self._settings.forget_after:
             del self._candidates[asked.id]
@@ -236,7 +241,9 @@ class View:
         now = static.neighbour_of(hello, asked.host, asked.port, asked.source, self._clock())
         candidate.active = now
         candidate.failures = 0
-        candidate.due = self._loop.time() + self._settings.check_interval * (1 - self._chance() / 4)
+        candidate.due = self._loop.time() + self._settings.check_interval * (
+            1 - self._chance() * ASK_SPREAD
+        )
         if before is None or replace(before, last_seen=now.last_seen) != now:
             if before is None:
                 log.info("neighbour.found id=%s host=%s via=%s", now.id, now.host, now.source)

@@ -201,9 +201,9 @@ class FleetSync:
     async def _exchange(self, task: _Task) -> None:
         neighbour = task.neighbour
         try:
-            view, moved = await self._compare(task)
+            view, futile = await self._compare(task)
             if view != self.digest:
-                rest = REST if moved else FUTILE_REST
+                rest = FUTILE_REST if futile else REST
                 self._rests[neighbour.id] = self._loop.time() + rest
         except UpdateError as error:
             log.debug("fleet.exchange-failed with=%s error=%s", neighbour.id, error)
@@ -212,9 +212,13 @@ class FleetSync:
             self._wake.set()
 
     async def _compare(self, task: _Task) -> tuple[bytes, bool]:
-        """The neighbour's digest in the end, and whether anything was moved."""
+        """The neighbour's digest in the end, and whether both differ and nothing could be moved.
+
+        Digests of news that differ while nothing else does are of two moments.
+        """
         items, _ = self._fitting(task.names)
-        parts, view, moved, rounds = [""], b"", False, 0
+        parts, view, rounds = [""], b"", 0
+        differs = moved = False
         while parts and rounds < ROUNDS:
             part = parts.pop()
             rounds += 1
@@ -222,6 +226,7 @@ class FleetSync:
             items, view = (), answer.view
             if answer.digest == self._at(part):
                 continue
+            differs = True
             if answer.listed is not None:
                 difference = self._difference(part, answer.listed)
                 more, view, used = await self._move(task.neighbour, part, difference, view)
@@ -230,7 +235,7 @@ class FleetSync:
             for digit, digest in zip(DIGITS, answer.children, strict=False):
                 if digest != self._at(part + digit):
                     parts.append(part + digit)
-        return view, moved
+        return view, differs and not moved
 
     async def _move(
         self, neighbour: Neighbour, part: str, difference: Difference, view: bytes

@@ -94,6 +94,10 @@ class LineCare:
         self._limits = settings.limits()
         self.decide()
 
+    def moves(self, root: str) -> bool:
+        """Whether the payload with this root may move now."""
+        return self.allowance.moves(root)
+
     async def pause(self, duration: float | None) -> float | None:
         """Stop payload for so many seconds, or until `resume`; durable on return. When it ends.
 

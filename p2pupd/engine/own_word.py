@@ -42,9 +42,12 @@ class OwnWord:
             self._said = said
 
     def overtaken(self, stamp: Stamp) -> None:
-        """Somebody holds a record of this device with that stamp, later than its own."""
+        """Somebody holds a record of this device with that stamp, later than its own.
+
+        Of the same number it is another one: what the device said after its backup was made.
+        """
         numbered = (self._epoch, self._sequence)
-        if (stamp.epoch, stamp.sequence) <= numbered or stamp.epoch >= LAST_EPOCH:
+        if (stamp.epoch, stamp.sequence) < numbered or stamp.epoch >= LAST_EPOCH:
             return
         log.warning("fleet.own-record-overtaken epoch=%d sequence=%d", stamp.epoch, stamp.sequence)
         self._epoch, self._sequence = stamp.epoch + 1, 0

@@ -18,7 +18,7 @@ from p2pupd.errors import UpdateError
 from p2pupd.feeds.interface import FeedListener, Offer
 from p2pupd.feeds.neighbour_settings import NeighbourFeedSettings
 from p2pupd.model.device import Neighbour
-from p2pupd.model.ids import DeviceId, ManifestDigest, announced
+from p2pupd.model.ids import NO_MANIFEST, DeviceId, ManifestDigest, announced
 from p2pupd.wire.bundle import digest
 
 log = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ class NeighbourFeed:
 
     def _note_current(self, now: float) -> None:
         """What was ours before is not news when a slower neighbour still announces it."""
-        current = announced(self._current() or ManifestDigest(""))
+        current = announced(self._current() or NO_MANIFEST)
         if current != self._was_current:
             if self._was_current:
                 self._remember(self._was_current, now)
@@ -172,7 +172,7 @@ class NeighbourFeed:
     ) -> None:
         """What a neighbour really has may be other than what it announced: then that counts."""
         now = self._loop.time()
-        actual = announced(found or ManifestDigest(""))
+        actual = announced(found or NO_MANIFEST)
         if holder.manifest == manifest:
             holder.manifest = actual
         if raw is None or self._wanted_from(actual) > now or found == self._current():

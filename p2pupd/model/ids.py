@@ -15,6 +15,9 @@ Sha256 = NewType("Sha256", str)
 ManifestDigest = NewType("ManifestDigest", str)
 """SHA-256 (hex) of a manifest bundle's canonical encoding; its first 16 digits are announced."""
 
+NO_MANIFEST: Final = ManifestDigest("")
+"""What a device tells that has no manifest yet."""
+
 DeploymentId = NewType("DeploymentId", str)
 """Unique on one device: a number that grows, in decimal."""
 

@@ -48,15 +48,15 @@ def unpack(raw: bytes, max_bytes: int) -> Any:
         raise
     except (ValueError, msgpack.UnpackException, RecursionError) as error:
         raise ProtocolError(f"not a well-formed message: {error}") from error
-    _check(value, 0)
+    _check(value)
     return value
 
 
 def _sorted(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _sorted(value[key]) for key in sorted(value)}
-    if isinstance(value, list | tuple):
-        return [each if type(each) in _PLAIN else _sorted(each) for each in value]
+    if isinstance(value, list | tuple) and not _PLAIN.issuperset(map(type, value)):
+        return [_sorted(each) for each in value]
     return value
 
 
@@ -75,13 +75,18 @@ def _no_extension(code: int, _: bytes) -> Any:
     raise ProtocolError(f"extension type {code} is not accepted")
 
 
-def _check(value: Any, depth: int) -> None:
-    if type(value) in _PLAIN:
-        return
-    if not isinstance(value, dict | list):
-        raise ProtocolError(f"values of type {type(value).__name__} are not accepted")
-    if value and depth == MAX_DEPTH:
+def _check(value: Any) -> None:
+    """Level by level: a message is mostly a long list of short ones."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [each for each in level if type(each) not in _PLAIN]
+        for each in level:
+            if not isinstance(each, dict | list):
+                raise ProtocolError(f"values of type {type(each).__name__} are not accepted")
+        level = [
+            each
+            for holder in level
+            for each in (holder.values() if isinstance(holder, dict) else holder)
+        ]
+    if level:
         raise ProtocolError(f"nested deeper than {MAX_DEPTH}")
-    for each in value.values() if isinstance(value, dict) else value:
-        if type(each) not in _PLAIN:
-            _check(each, depth + 1)

@@ -27,7 +27,7 @@ class Hello:
 
     id: DeviceId
     realm: Realm
-    manifest: str
+    manifest: ManifestDigest
     role: Role
     port: int
     bt_port: int
@@ -55,7 +55,10 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """ "My manifest is now `manifest`, and so is my uplink; ask me on `port`." """
+    """ "My manifest is now `manifest`, and so is my uplink; ask me on `port`."
+
+    Empty while there is none: a device that was told where we are learns so of us.
+    """
 
     id: DeviceId
     manifest: ManifestDigest
@@ -78,9 +81,6 @@ class Notify:
 def decode_hello(raw: bytes) -> Hello:
     """Raises ProtocolError for anything but a well-formed hello; unknown keys are ignored."""
     fields = _fields(raw)
-    manifest = _text(fields, "manifest")
-    if manifest and SHA256_PATTERN.fullmatch(manifest) is None:
-        raise ProtocolError("`manifest` is not a digest")
     try:
         role = Role(_text(fields, "role"))
     except ValueError as error:
@@ -88,7 +88,7 @@ def decode_hello(raw: bytes) -> Hello:
     return Hello(
         id=DeviceId(_matching(fields, "id", DEVICE_PATTERN)),
         realm=Realm(_matching(fields, "realm", REALM_PATTERN)),
-        manifest=manifest,
+        manifest=_manifest(fields),
         role=role,
         port=_port(fields, "port"),
         bt_port=_port(fields, "bt"),
@@ -103,7 +103,7 @@ def decode_notify(raw: bytes) -> Notify:
     fields = _fields(raw)
     return Notify(
         id=DeviceId(_matching(fields, "id", DEVICE_PATTERN)),
-        manifest=ManifestDigest(_matching(fields, "manifest", SHA256_PATTERN)),
+        manifest=_manifest(fields),
         port=_port(fields, "port"),
         uplink=_flag(fields, "up"),
     )
@@ -114,6 +114,13 @@ def _fields(raw: bytes) -> dict[str, Any]:
     if not isinstance(value, dict) or value.get("v") != PROTOCOL_VERSION:
         raise ProtocolError(f"not a message of protocol version {PROTOCOL_VERSION}")
     return value
+
+
+def _manifest(fields: dict[str, Any]) -> ManifestDigest:
+    value = _text(fields, "manifest")
+    if value and SHA256_PATTERN.fullmatch(value) is None:
+        raise ProtocolError("`manifest` is not a digest")
+    return ManifestDigest(value)
 
 
 def _text(fields: dict[str, Any], key: str) -> str:

@@ -10,6 +10,7 @@ from p2pupd.demo.device import Device
 from scenarios.lib.fleet import Fleet
 from scenarios.lib.ground import Host
 
+MULTICAST = "ip daddr 224.0.0.0/4"
 LIBRARY = "*/faketime/libfaketime.so.1"
 
 
@@ -60,6 +61,12 @@ def lose(fleet: Fleet, hosts: Iterable[Host], percent: int) -> None:
     """So many of the packets that arrive are lost, by chance, from now on."""
     for each in hosts:
         fleet.ground.drop(each, f"meta iifname != lo numgen random mod 100 < {percent}")
+
+
+def filter_multicast(fleet: Fleet, hosts: Iterable[Host]) -> None:
+    """As a switch that lets no multicast through, from now on."""
+    for each in hosts:
+        fleet.ground.drop(each, MULTICAST)
 
 
 class Clock:

@@ -100,6 +100,11 @@ async def codes(device: Device) -> set[str]:
     return {gate["code"] for gate in found["gates"]}
 
 
+async def view(device: Device) -> dict[str, Json]:
+    """The floor as it knows it, by id."""
+    return {each["id"]: each for each in await device.ask("/v1/fleet") or []}
+
+
 async def installations(device: Device) -> list[tuple[float, float]]:
     """From when to when (Unix seconds) it was busy with a release; to infinity if it still is."""
     found, began = [], None

@@ -212,14 +212,12 @@ class View:
         """Which sayings the other lacks, and which this one: by core's compare, cell by cell."""
         they_lack: list[Seen] = []
         we_lack: list[Seen] = []
-        for mine, theirs in zip(self._cells, other.cells, strict=True):
-            if mine is theirs:
-                continue
-            if mine.stamps == theirs.stamps:
-                continue
-            found = compare(mine.listing, theirs.listing)
-            they_lack += [each for name in found.they_lack if (each := mine.floor.named(name))]
-            we_lack += [each for name in found.we_lack if (each := theirs.floor.named(name))]
+        pairs = zip(self._cells, other.cells, strict=True)
+        for mine, theirs in [pair for pair in pairs if pair[0] is not pair[1]]:
+            if mine.stamps != theirs.stamps:
+                they, we = _difference(mine, theirs)
+                they_lack += they
+                we_lack += we
         return they_lack, we_lack
 
     def tally(self) -> tuple[Tally, bool]:
@@ -237,6 +235,16 @@ class View:
             return self._cells
         first = int(part, 16) * len(DIGITS)
         return self._cells[first : first + len(DIGITS)]
+
+
+@lru_cache(maxsize=1 << 14)
+def _difference(mine: Cell, theirs: Cell) -> tuple[list[Seen], list[Seen]]:
+    """By core's compare: what each side lacks."""
+    found = compare(mine.listing, theirs.listing)
+    return (
+        [each for name in found.they_lack if (each := mine.floor.named(name))],
+        [each for name in found.we_lack if (each := theirs.floor.named(name))],
+    )
 
 
 _name: Final = lru_cache(maxsize=None)(name_of)

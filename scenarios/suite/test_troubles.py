@@ -12,6 +12,7 @@ from scenarios.lib.floor import MIB, PATIENT, floor_of, runs
 from scenarios.lib.ground import Ground
 from scenarios.lib.office import Office
 from scenarios.lib.spread import BLOCK, files_of
+from scenarios.lib.stick import Stick
 from tests.serving import served
 
 SMALL = 256 * 1024
@@ -70,6 +71,25 @@ async def test_with_30_percent_packet_loss_every_device_gets_there(
         image = floor.office.release(1)
         floor.stick().plug_in()
         await floor.all_run(1, image, within=120)
+
+
+@pytest.mark.timeout(120)
+async def test_a_floor_whose_switch_filters_multicast_uses_static_peers(
+    ground: Ground, tmp_path: Path
+) -> None:
+    office = Office(tmp_path / "office", MIB)
+    async with fleet(ground, office.anchor) as made:
+        host = ground.host()
+        seed = made.seed(host=host)
+        peers = {"discovery": {"peers": [f"{host.address}:{PEER_PORT}"]}}
+        devices = [made.device(f"d{number}", settings=PATIENT | peers) for number in range(7)]
+        faults.filter_multicast(made, map(made.host_of, [seed, *devices]))
+        async with powered([seed, *devices]):
+            await knows(seed, len(devices), within=60)
+            image = office.release(1)
+            Stick(office, made.directory, made.stick).plug_in()
+            for each in devices:
+                await runs(each, 1, image, within=60)
 
 
 @pytest.mark.timeout(120)

@@ -76,12 +76,12 @@ class Liar:
         self._has = lie()
 
     @property
-    def _digest(self) -> str:
-        return hashlib.sha256(self._has).hexdigest()
+    def _digest(self) -> ManifestDigest:
+        return ManifestDigest(hashlib.sha256(self._has).hexdigest())
 
     @property
     def notify(self) -> bytes:
-        return Notify(self.id, ManifestDigest(self._digest), self._port).encode()
+        return Notify(self.id, self._digest, self._port).encode()
 
     @asynccontextmanager
     async def lying(self) -> AsyncIterator[None]:

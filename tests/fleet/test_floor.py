@@ -128,23 +128,23 @@ async def test_a_device_that_is_switched_off_shows_as_silent_and_is_not_forgotte
 async def test_a_device_restored_from_an_old_backup_is_heard_again(floor: Fleet) -> None:
     stays, restored = (floor.device(name, settings=QUICK) for name in ("stays", "restored"))
 
+    def call(model: str) -> None:
+        restored.settings = QUICK | {"fleet": {**QUICK["fleet"], "model": model}}
+        restored.prepare()
+
     async def heard(model: str) -> bool:
         known = (await _view(stays)).get(restored.address)
         return known is not None and bool(known["model"] == model)
 
-    async def answers() -> bool:
-        return bool((await _view(stays))[restored.address]["state"] == "now")
-
     async with powered([stays]):
-        for _ in range(2):
+        for model in ("new", "renamed"):
+            call(model)
             async with powered([restored]):
-                await until(lambda: heard("Demo [red]board"), 20, "first record")
-                await until(answers, 20, "the same after a restart")
+                await until(partial(heard, model), 20, f"record of the {model} device")
         for each in restored.directory.glob("journal.sqlite*"):
             each.unlink()
         shutil.rmtree(restored.directory / "store", ignore_errors=True)
-        restored.settings = QUICK | {"fleet": {**QUICK["fleet"], "model": "restored"}}
-        restored.prepare()
+        call("restored")
         async with powered([restored]):
             await until(lambda: heard("restored"), 20, "record of the restored device")
         assert (await _view(stays))[restored.address]["epoch"] == 1

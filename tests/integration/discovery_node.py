@@ -19,7 +19,7 @@ from p2pupd.discovery.interfaces import InterfaceWatcher
 from p2pupd.discovery.mdns import MdnsDiscovery
 from p2pupd.discovery.settings import DiscoverySettings
 from p2pupd.model.device import Announcement, Neighbour, Role
-from p2pupd.model.ids import DeviceId, ManifestDigest, Realm, Sha256
+from p2pupd.model.ids import NO_MANIFEST, DeviceId, ManifestDigest, Realm, Sha256
 from p2pupd.wire.messages import Hello, Notify
 
 
@@ -33,7 +33,9 @@ class State:
     """What this device tells."""
 
     def __init__(self, number: int, realm: str, port: int) -> None:
-        self._hello = Hello(device(realm, number), Realm(realm), "", Role.PEER, port, 6881, "0.1.0")
+        self._hello = Hello(
+            device(realm, number), Realm(realm), NO_MANIFEST, Role.PEER, port, 6881, "0.1.0"
+        )
         self.announcement = Announcement(
             device(realm, number), Realm(realm), "", Role.PEER, port, self._hello.bt_port
         )

@@ -18,7 +18,7 @@ from p2pupd.engine.limit_settings import LimitSettings
 from p2pupd.engine.line import Facts, LineCare
 from p2pupd.engine.pausing import PauseFile
 from p2pupd.model.device import Role
-from p2pupd.model.ids import DeviceId, ManifestDigest, Realm, Sha256
+from p2pupd.model.ids import NO_MANIFEST, DeviceId, ManifestDigest, Realm, Sha256
 from p2pupd.model.release import Release, Urgency
 from p2pupd.model.setting import Bytes, Seconds
 from p2pupd.wire.messages import Hello, Notify
@@ -49,7 +49,7 @@ class Seed:
         self.swarm = allowance
 
     def hello(self) -> Hello:
-        return Hello(DeviceId("a" * 52), Realm("0" * 16), "", Role.SEED, 1, 2, "1")
+        return Hello(DeviceId("a" * 52), Realm("0" * 16), NO_MANIFEST, Role.SEED, 1, 2, "1")
 
     def bundle(self) -> tuple[ManifestDigest, bytes] | None:
         return None

@@ -19,14 +19,14 @@ from p2pupd.api.peer import listen, peer_app, serve
 from p2pupd.api.settings import PeerApiSettings
 from p2pupd.errors import HostError
 from p2pupd.model.device import Role
-from p2pupd.model.ids import DeviceId, ManifestDigest, Realm, Sha256
+from p2pupd.model.ids import NO_MANIFEST, DeviceId, ManifestDigest, Realm, Sha256
 from p2pupd.model.setting import Bytes, Seconds
 from p2pupd.wire.messages import Hello, Notify, decode_hello
 from tests.support import eventually, running
 
 HOST = "127.0.0.1"
 SETTINGS = PeerApiSettings(listen=(HOST,), port=0)
-HELLO = Hello(DeviceId("a" * 52), Realm("0" * 16), "", Role.PEER, 7830, 6881, "0.1.0")
+HELLO = Hello(DeviceId("a" * 52), Realm("0" * 16), NO_MANIFEST, Role.PEER, 7830, 6881, "0.1.0")
 NOTIFY = Notify(DeviceId("b" * 52), ManifestDigest("c" * 64), 7830)
 CONTENT = bytes(range(256)) * 1000
 DIGEST = Sha256(hashlib.sha256(CONTENT).hexdigest())

@@ -5,7 +5,7 @@ from typing import Any
 
 from p2pupd.errors import FetchError
 from p2pupd.model.device import Neighbour, Role
-from p2pupd.model.ids import DeviceId, Realm
+from p2pupd.model.ids import NO_MANIFEST, DeviceId, ManifestDigest, Realm
 from p2pupd.wire.messages import Hello
 
 REALM = Realm("0123456789abcdef")
@@ -19,7 +19,7 @@ def device(number: int) -> DeviceId:
 
 def hello(
     number: int,
-    manifest: str = "",
+    manifest: ManifestDigest = NO_MANIFEST,
     realm: Realm = REALM,
     bt_port: int = 6881,
     *,

@@ -51,10 +51,11 @@ def test_after_a_restart_the_same_content_is_no_news(path: Path) -> None:
     assert _next(word).news == said.news
 
 
-def test_a_device_that_lost_count_goes_on_in_the_next_epoch(path: Path) -> None:
+@pytest.mark.parametrize("number", [1, 900])
+def test_a_device_that_lost_count_goes_on_in_the_next_epoch(path: Path, number: int) -> None:
     word = _started(path)
     _next(word)
-    word.overtaken(Stamp(0, 900, 1))
+    word.overtaken(Stamp(0, number, 1))
     assert word.differs(a_status(1))
     after = _next(word)
     assert (after.epoch, after.sequence, after.news) == (1, 1, 1)
@@ -67,7 +68,7 @@ def test_what_a_backup_says_is_not_taken_for_the_last_word(path: Path) -> None:
     assert _next(word).epoch == 0
 
 
-@pytest.mark.parametrize("stamp", [Stamp(0, 1), Stamp(LAST_EPOCH, 5)])
+@pytest.mark.parametrize("stamp", [Stamp(0, 0), Stamp(LAST_EPOCH, 5)])
 def test_an_earlier_number_or_one_that_cannot_be_topped_changes_nothing(
     path: Path, stamp: Stamp
 ) -> None:

@@ -12,7 +12,7 @@ from p2pupd.errors import FetchError, ProtocolError
 from p2pupd.feeds.neighbour_settings import NeighbourFeedSettings
 from p2pupd.feeds.peer_client import PeerClient
 from p2pupd.model.device import Neighbour, Role
-from p2pupd.model.ids import DeviceId, ManifestDigest, Realm
+from p2pupd.model.ids import NO_MANIFEST, DeviceId, ManifestDigest, Realm
 from p2pupd.model.setting import Seconds
 from p2pupd.wire import bundle
 from p2pupd.wire.messages import Hello, Notify
@@ -22,7 +22,7 @@ SETTINGS = NeighbourFeedSettings(
     connect_timeout=Seconds(5), answer_timeout=Seconds(5), bundle_timeout=Seconds(5)
 )
 IMPATIENT = NeighbourFeedSettings(answer_timeout=Seconds(0.1), bundle_timeout=Seconds(0.1))
-HELLO = Hello(DeviceId("a" * 52), Realm("0" * 16), "", Role.PEER, 7830, 6881, "0.1.0")
+HELLO = Hello(DeviceId("a" * 52), Realm("0" * 16), NO_MANIFEST, Role.PEER, 7830, 6881, "0.1.0")
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 
 

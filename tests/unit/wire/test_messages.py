@@ -5,7 +5,7 @@ import pytest
 
 from p2pupd.errors import ProtocolError
 from p2pupd.model.device import Role
-from p2pupd.model.ids import DeviceId, ManifestDigest, Realm
+from p2pupd.model.ids import NO_MANIFEST, DeviceId, ManifestDigest, Realm
 from p2pupd.wire import codec
 from p2pupd.wire.messages import MAX_BYTES, Hello, Notify, decode_hello, decode_notify
 
@@ -22,7 +22,8 @@ def altered(raw: bytes, **changes: Any) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "hello", [HELLO, replace(HELLO, manifest="", port=0, bt_port=65535, uplink=True)]
+    "hello",
+    [HELLO, replace(HELLO, manifest=NO_MANIFEST, port=0, bt_port=65535, uplink=True)],
 )
 def test_a_hello_comes_back(hello: Hello) -> None:
     assert decode_hello(hello.encode()) == hello
@@ -32,6 +33,8 @@ def test_a_notification_comes_back() -> None:
     assert decode_notify(NOTIFY.encode()) == NOTIFY
     with_uplink = replace(NOTIFY, uplink=True)
     assert decode_notify(with_uplink.encode()) == with_uplink
+    without_manifest = replace(NOTIFY, manifest=NO_MANIFEST)
+    assert decode_notify(without_manifest.encode()) == without_manifest
 
 
 def test_who_does_not_speak_of_an_uplink_has_none() -> None:
@@ -71,7 +74,9 @@ def test_a_malformed_hello_is_refused(changes: dict[str, Any]) -> None:
         decode_hello(altered(HELLO.encode(), **changes))
 
 
-@pytest.mark.parametrize("changes", [{"manifest": ""}, {"manifest": None}, {"id": b"a"}, {"v": 0}])
+@pytest.mark.parametrize(
+    "changes", [{"manifest": "00"}, {"manifest": None}, {"id": b"a"}, {"v": 0}]
+)
 def test_a_malformed_notification_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ProtocolError):
         decode_notify(altered(NOTIFY.encode(), **changes))
