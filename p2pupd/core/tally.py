@@ -8,7 +8,7 @@ success of its wave.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
-from math import inf
+from math import inf, nextafter
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -215,10 +215,14 @@ class Tally:
         return heard.present - gone, heard.known
 
     def presence(self, now: float) -> "Heard":
-        """Counted anew only when somebody has fallen silent since."""
+        """Counted anew only when somebody has fallen silent since, or was not silent yet."""
         if self._heard is None or not self._heard.since <= now <= self._heard.until:
-            due = [each for each in map(_due, self._known.values()) if each >= now]
-            heard = Heard(now, min(due, default=inf), len(due), len(self._known))
+            every = list(map(_due, self._known.values()))
+            due = [each for each in every if each >= now]
+            since = now
+            if not self._parts:
+                since = nextafter(max((each for each in every if each < now), default=-inf), inf)
+            heard = Heard(since, min(due, default=inf), len(due), len(self._known))
             for each in self._parts:
                 heard = heard.swapped(_NOBODY, each.presence(now))
             self._heard = heard

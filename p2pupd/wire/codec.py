@@ -4,6 +4,7 @@ Accepted are maps with text keys, arrays, integers of 64 bits, booleans, nil, UT
 strings. Extension types, floats and repeated map keys are refused.
 """
 
+from itertools import chain
 from typing import Any, Final
 
 import msgpack
@@ -14,6 +15,7 @@ MAX_ENTRIES: Final = 1024
 """Most entries of one map or array."""
 MAX_DEPTH: Final = 8
 _PLAIN: Final = frozenset({int, bool, str, bytes, type(None)})
+_LISTS: Final = frozenset({list, tuple})
 
 
 def pack(value: Any) -> bytes:
@@ -53,11 +55,14 @@ def unpack(raw: bytes, max_bytes: int) -> Any:
 
 
 def _sorted(value: Any) -> Any:
+    """Lists without maps are left as they are: a message is mostly a long one of short ones."""
     if isinstance(value, dict):
         return {key: _sorted(value[key]) for key in sorted(value)}
-    if isinstance(value, list | tuple) and not _PLAIN.issuperset(map(type, value)):
-        return [_sorted(each) for each in value]
-    return value
+    if not isinstance(value, list | tuple):
+        return value
+    kinds = set(map(type, value))
+    flat = kinds <= _LISTS and _PLAIN.issuperset(map(type, chain.from_iterable(value)))
+    return value if flat or kinds <= _PLAIN else [_sorted(each) for each in value]
 
 
 def _unique(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
@@ -76,17 +81,13 @@ def _no_extension(code: int, _: bytes) -> Any:
 
 
 def _check(value: Any) -> None:
-    """Level by level: a message is mostly a long list of short ones."""
+    """Level by level, and not value by value."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
         level = [each for each in level if type(each) not in _PLAIN]
-        for each in level:
-            if not isinstance(each, dict | list):
-                raise ProtocolError(f"values of type {type(each).__name__} are not accepted")
-        level = [
-            each
-            for holder in level
-            for each in (holder.values() if isinstance(holder, dict) else holder)
-        ]
+        for kind in {type(each) for each in level} - {dict, list}:
+            raise ProtocolError(f"values of type {kind.__name__} are not accepted")
+        held = (each.values() if isinstance(each, dict) else each for each in level)
+        level = list(chain.from_iterable(held))
     if level:
         raise ProtocolError(f"nested deeper than {MAX_DEPTH}")

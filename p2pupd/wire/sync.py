@@ -7,7 +7,7 @@ Items are signed envelopes; only their signatures make them count.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from p2pupd.core.digest_tree import CHILDREN, DEEPEST, DIGEST_BYTES, NAME_BYTES
 from p2pupd.errors import ProtocolError
@@ -27,8 +27,7 @@ OLDEST: Final = (1 << 31) - 1
 """Largest age in seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """An envelope, and how many seconds ago it was first said, as the sender knows."""
 
     raw: bytes

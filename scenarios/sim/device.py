@@ -44,8 +44,9 @@ Library = dict[bytes, Seen]
 and signature a record has its device's id in front."""
 
 
-def opened(message: bytes, library: Library) -> list[Seen]:
-    """What a message says, which goes to a few neighbours."""
+def carried(said: Sequence[Seen], library: Library) -> list[Seen]:
+    """What a message that says this says to those who open it."""
+    message = Ask(REALM, "", ZEROS, tuple(Item(each.raw, 0) for each in said)).encode()
     return [library[item.raw] for item in decode_ask(message).items]
 
 
@@ -182,12 +183,12 @@ class Device:
 
     # -- what it hears ---------------------------------------------------------------------------
 
-    def message(self) -> bytes:
-        """Its news, as one question to a neighbour; what does not fit is for the next."""
+    def tell(self) -> list[Seen]:
+        """Its news, as many as one message takes; what does not fit is for the next."""
         names = sorted(self.fresh)
-        items, count = self._items(names)
+        found, count = self._fitting(names)
         self.fresh = set(names[count:])
-        return Ask(REALM, "", ZEROS, items).encode()
+        return [self.library[each.raw] for each in found]
 
     def answer(self, raw: bytes) -> bytes:
         """As FleetSync.answer."""
@@ -235,18 +236,22 @@ class Device:
             give, want = give[count:], want[len(answer.items) :] if answer.items else ()
 
     def _items(self, names: Sequence[bytes]) -> tuple[tuple[Item, ...], int]:
+        found, count = self._fitting(names)
+        return tuple(Item(each.raw, 0) for each in found), count
+
+    def _fitting(self, names: Sequence[bytes]) -> tuple[list[Seen], int]:
         """As many of them as one message takes; how many names that were."""
-        items: list[Item] = []
+        found: list[Seen] = []
         size = 0
         for count, name in enumerate(names):
             seen = self.view.named(name)
             if seen is None:
                 continue
             size += len(seen.raw)
-            if size > wire.ITEMS_BYTES or len(items) == wire.MAX_ITEMS:
-                return tuple(items), count
-            items.append(Item(seen.raw, 0))
-        return tuple(items), len(names)
+            if size > wire.ITEMS_BYTES or len(found) == wire.MAX_ITEMS:
+                return found, count
+            found.append(seen)
+        return found, len(names)
 
     def _take(self, items: Iterable[Item]) -> None:
         self.believe(self.library[item.raw] for item in items)

@@ -13,7 +13,7 @@ from p2pupd.model.deployment import Phase
 from p2pupd.model.fleet import Update
 from p2pupd.model.ids import DeviceId
 from scenarios.sim.course import HOUR, MINUTE, Plan
-from scenarios.sim.device import Device, Library, opened
+from scenarios.sim.device import Device, Library, carried
 from scenarios.sim.laws import Laws
 from scenarios.sim.view import Cells, View
 
@@ -25,6 +25,9 @@ PACE: Final = 1.0
 TRIES: Final = 4
 MEET: Final = 10 * MINUTE - 1.0
 """So long after a heal everybody knows what anybody knew then; the network is whole for longer."""
+WRITTEN: Final = 256
+"""On larger floors not every telling of news is put into a message, only as many as there would be
+of this size: each record goes through its encoding in any case."""
 TALKS: Final = 1 / 8
 """Share of the comparisons that go message by message; on floors of more than 32 less."""
 ASKS: Final = 60.0
@@ -178,7 +181,9 @@ class Floor:
         device.speaks = False
         if not device.on:
             return
-        said = opened(device.message(), self._library)
+        said = device.tell()
+        if self._dice.random() * len(self.devices) < WRITTEN:
+            said = carried(said, self._library)
         for other in self._reachable(device, FAN_OUT):
             other.believe(said)
             self._speak_soon(other)

@@ -154,10 +154,9 @@ class View:
     def _put(self, where: int, before: Cell, after: Cell) -> None:
         self._cells[where] = after
         self._counted.setdefault(where, before)
-        digit = PLACES[where][0]
-        for digests in (self._news, self._stamps):
-            digests.pop("", None)
-            digests.pop(digit, None)
+        if self._news or self._stamps:
+            self._news.clear()
+            self._stamps.clear()
 
     def get(self, device: DeviceId) -> Seen | None:
         """As Floor.get."""
