@@ -1,6 +1,7 @@
 """`python -m scenarios.sim --devices 1000 --seed 7`, or `--seeds 200` for many small floors."""
 
 import argparse
+import gc
 import sys
 import time
 
@@ -16,6 +17,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="The first seed.")
     parser.add_argument("--seeds", type=int, default=1, help="How many seeds from there on.")
     said = parser.parse_args()
+    gc.disable()  # nothing here refers to itself, and to look for that takes a tenth of the time
     broken = 0
     for seed in range(said.seed, said.seed + said.seeds):
         started = time.perf_counter()
