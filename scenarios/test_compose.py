@@ -9,11 +9,16 @@ from pathlib import Path
 import pytest
 
 from scenarios.lib import engine
+from scenarios.lib.containers import docker
 from tests.support import ROOT, needs_tool
 
 PAGE = ROOT / "docker" / "README.md"
 BELOW = {"floor": ".", "uplink": "docker", "offline": "."}
 """Where one is when one types them."""
+LOOK = (
+    "from urllib.request import urlopen; print(urlopen('http://127.0.0.1:8080/').read().decode())"
+)
+"""A browser on the machine of the engine."""
 
 
 @pytest.fixture
@@ -48,4 +53,5 @@ def _typed(name: str, clone: Path) -> None:
 def test_the_commands_of_the_page_end_with_every_device_confirmed(clone: Path) -> None:
     _typed("offline", clone)
     _typed("floor", clone)
+    assert "<title>" in docker("run", "--rm", "--network", "host", "p2pupd", "python3", "-c", LOOK)
     _typed("uplink", clone)

@@ -46,11 +46,11 @@ class Host(ground.Host):
 
 
 class Disk(ground.Disk):
-    """A volume in memory, for as long as the container runs."""
+    """A volume in memory. A container that sleeps holds it while the device's is off."""
 
-    def __init__(self, host: Host, path: Path) -> None:
+    def __init__(self, holder: str, path: Path) -> None:
         self.path = path
-        self._host = host
+        self._holder = holder
 
     def fill(self, size: int) -> None:
         """See Disk."""
@@ -61,7 +61,7 @@ class Disk(ground.Disk):
         self._do(f"rm {self.path}/logs")
 
     def _do(self, command: str) -> None:
-        docker("exec", self._host.container, "sh", "-c", command)
+        docker("exec", self._holder, "sh", "-c", command)
 
 
 class Contained(Device):
@@ -133,7 +133,7 @@ class Containers(Ground):
         self._options = options
         self._subnet = f"10.{80 + os.getpid() % 100}.{next(_FLOORS) % 256}"
         self._hosts: list[Host] = []
-        self._disks: dict[Host, str] = {}
+        self._disks: dict[Host, tuple[str, str]] = {}
 
     def up(self) -> None:
         """Make the network, once nothing is left of those whose makers were killed."""
@@ -145,11 +145,13 @@ class Containers(Ground):
 
     def down(self) -> None:
         """Remove everything, whatever state it is in."""
-        names = [each.container for each in self._hosts]
+        disks = [name for name, _ in self._disks.values()]
+        names = [*(each.container for each in self._hosts), *disks]
         for command in (("unpause", *names), ("rm", "--force", "--volumes", *names)):
             if names:
                 subprocess.run(("docker", *command), check=False, capture_output=True)
-        subprocess.run(("docker", "network", "rm", self._network), check=False, capture_output=True)
+        for what in (("network", "rm", self._network), ("volume", "rm", *disks)):
+            subprocess.run(("docker", *what), check=False, capture_output=True)
 
     def host(self) -> Host:
         """See Ground: its container comes with the device."""
@@ -181,7 +183,7 @@ class Containers(Ground):
             each for key, value in environment.items() for each in ("--env", f"{key}={value}")
         ]
         if host in self._disks:
-            options += ["--mount", self._disks[host]]
+            options += ["--volume", self._disks[host][1]]
         command: tuple[str, ...] = ("p2pupd", "daemon", "--config", str(device.config_file))
         if device.installs:
             command = ("boot", str(directory), str(device.config_file))
@@ -191,8 +193,13 @@ class Containers(Ground):
     def disk(self, host: ground.Host, path: Path, size: int) -> ground.Disk:
         """See Ground."""
         assert isinstance(host, Host)
-        self._disks[host] = f"type=tmpfs,destination={path},tmpfs-size={size},tmpfs-mode=1777"
-        return Disk(host, path)
+        name = f"{host.container}-disk"
+        made = ("--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", f"o=size={size},mode=1777")
+        docker("volume", "create", *made, name)
+        self._disks[host] = (name, f"{name}:{path}")
+        docker("run", "--detach", "--init", "--name", name, "--volume", f"{name}:{path}",
+            "--network", "none", "--no-healthcheck", self._image, "sleep", "infinity")  # fmt: skip
+        return Disk(name, path)
 
     def wake(self, host: ground.Host) -> None:
         """See Ground: a container that sleeps."""
@@ -264,8 +271,12 @@ def containers(image: str = IMAGE, options: tuple[str, ...] = ()) -> Iterator[Co
 
 
 def _sweep() -> None:
-    """Remove containers and networks that are named after a process that is no more."""
-    for what, remove in (("container", ("rm", "--force", "--volumes")), ("network", ("rm",))):
+    """Remove what is named after a process that is no more."""
+    for what, remove in (
+        ("container", ("rm", "--force", "--volumes")),
+        ("network", ("rm",)),
+        ("volume", ("rm",)),
+    ):
         every = ("--all",) if what == "container" else ()
         shown = "{{.Names}}" if what == "container" else "{{.Name}}"
         for name in docker(what, "ls", *every, "--format", shown).split():

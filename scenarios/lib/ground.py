@@ -3,6 +3,7 @@
 Two kinds: network namespaces (lib/net.py), and containers of a Docker engine (lib/containers.py).
 """
 
+import json
 import subprocess
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -127,8 +128,10 @@ class Ground(ABC):
         rules = "\n".join(f"{match} drop" for match in self._dropped.get(host.address, ()))
         done(*host.prefix, "nft", "-f", "-", given=FILTER.format(rules))
         if (rate := self._rates.get(host.address)) is not None:
-            shape = f"qdisc replace dev eth0 root tbf rate {rate}mbit burst 64kb limit 448kb"
-            done(*host.prefix, "tc", *shape.split())
+            shown = done(*host.prefix, "ip", "-json", "address", "show", "to", host.address)
+            (interface,) = json.loads(shown)
+            shape = f"root tbf rate {rate}mbit burst 64kb limit 448kb"
+            done(*host.prefix, "tc", "qdisc", "replace", "dev", interface["ifname"], *shape.split())
 
 
 def done(*command: str, given: str = "") -> str:

@@ -72,7 +72,7 @@ async def test_a_newer_daemon_in_half_the_floor_speaks_with_the_others(
             await floor.all_run(2, image, within=90)
 
             image = floor.office.release(3)
-            await on(half[0], "import", str(floor.office.directory))
+            await on(half[0], "import", str(floor.office.stick(half[0].directory / "stick")))
             await floor.all_run(3, image, within=90)
 
 
