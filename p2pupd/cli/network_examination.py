@@ -6,7 +6,6 @@ import socket
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from ipaddress import ip_address
 from typing import Any, Final
 
 from p2pupd.cli.finding import Finding, fail, ok, warn
@@ -26,16 +25,7 @@ FIREWALL: Final = f"allow UDP {PORT} to and from {GROUP} in this host's firewall
 def ports(settings: Settings, *, held_by_us: bool) -> Iterator[Finding]:
     """Whether the peer API and the swarm can listen. `held_by_us`: our daemon runs."""
     yield from _port("peer.port", settings.peer.listen, settings.peer.port, held_by_us)
-    addresses = [each for each in settings.swarm.interfaces if _is_address(each)]
-    yield from _port("swarm.port", addresses, settings.swarm.port, held_by_us)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
+    yield from _port("swarm.port", settings.swarm.addresses, settings.swarm.port, held_by_us)
 
 
 def _port(check: str, addresses: Sequence[str], port: int, held_by_us: bool) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ import libtorrent as lt
 
 from p2pupd.errors import SwarmError
 from p2pupd.swarm.alerts import MASK, ListenFailed, pop
-from p2pupd.swarm.settings import SwarmSettings
+from p2pupd.swarm.settings import SwarmSettings, is_address
 
 ATTEMPTS: Final = 3
 BLOCKED: Final = 1
@@ -174,14 +174,6 @@ def _keep_choked(session: lt.session) -> None:
         group = session.get_peer_class(number)
         group["ignore_unchoke_slots"] = False
         session.set_peer_class(number, group)
-
-
-def is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _bracketed(interface: str) -> str:

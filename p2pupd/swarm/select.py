@@ -2,8 +2,6 @@
 
 import logging
 import socket
-from collections.abc import Iterable
-from ipaddress import ip_address
 from typing import Protocol
 
 from p2pupd.errors import ConfigError
@@ -55,7 +53,7 @@ def swarm_backend(
             ) from error
         log.info("swarm.no-libtorrent error=%s", error)
         return HttpSwarm(pieces)
-    _check_devices(settings.interfaces)
+    _check_devices(settings)
     torrents = LibtorrentSwarm(
         own,
         settings.fitted(),
@@ -67,20 +65,12 @@ def swarm_backend(
     return ExpressSwarm(torrents, express, settings.block_for) if express else torrents
 
 
-def _check_devices(interfaces: Iterable[str]) -> None:
+def _check_devices(settings: SwarmSettings) -> None:
     """An address may come later; a network device that is not there is most often misspelt."""
     here = {name for _, name in socket.if_nameindex()}
-    unknown = [each for each in interfaces if not _is_address(each) and each not in here]
+    unknown = set(settings.interfaces) - set(settings.addresses) - here
     if unknown:
         raise ConfigError(
-            f"swarm.interfaces: there is no network device {', '.join(unknown)} here; there are "
-            f"{', '.join(sorted(here))}"
+            f"swarm.interfaces: there is no network device {', '.join(sorted(unknown))} here; "
+            f"there are {', '.join(sorted(here))}"
         )
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True

@@ -29,11 +29,11 @@ from p2pupd.swarm.alerts import (
 )
 from p2pupd.swarm.hostility import Blocklist
 from p2pupd.swarm.interface import Holdings, Injected, ProgressListener, SwarmPeer
-from p2pupd.swarm.listening import Listening, is_address, listen
+from p2pupd.swarm.listening import Listening, listen
 from p2pupd.swarm.over_http import AskHandout, HttpPieces
 from p2pupd.swarm.receiving import Receiving, avoided
 from p2pupd.swarm.rescue import Rescue
-from p2pupd.swarm.settings import SwarmSettings
+from p2pupd.swarm.settings import SwarmSettings, is_address
 from p2pupd.swarm.torrents import Torrents
 from p2pupd.swarm.transfer import Transfer
 

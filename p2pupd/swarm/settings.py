@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Final, Self
 
 from p2pupd.model.setting import Bytes, Seconds, at_least, setting, within
@@ -90,6 +91,11 @@ class SwarmSettings:
         Seconds(5), "Time for writing resume data when the daemon ends.", check=at_least(0.1)
     )
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Those of `interfaces` that are IP addresses, and not names of network devices."""
+        return tuple(filter(is_address, self.interfaces))
+
     def fitted(self) -> Self:
         """With what `memory` says applied."""
         if self.memory is Memory.NORMAL:
@@ -99,3 +105,12 @@ class SwarmSettings:
             connections=min(self.connections, FEW_CONNECTIONS),
             connections_total=min(self.connections_total, FEW_CONNECTIONS_TOTAL),
         )
+
+
+def is_address(text: str) -> bool:
+    """Whether it is an IP address, and not a name."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
