@@ -9,6 +9,7 @@ from p2pupd.errors import ProtocolError
 from p2pupd.model.ids import DeviceId, Realm
 from p2pupd.model.logbook import Logbook, LogLine
 from p2pupd.wire import codec
+from p2pupd.wire.fields import array, matching, number, printable, versioned
 from p2pupd.wire.messages import REALM_PATTERN
 from p2pupd.wire.records import MOST, clipped
 
@@ -36,15 +37,13 @@ def encode(book: Logbook) -> bytes:
 
 def decode(raw: bytes, device: DeviceId) -> Logbook:
     """What `device` has signed. Raises ProtocolError."""
-    fields = codec.unpack(raw, MAX_BYTES)
-    if not isinstance(fields, dict) or fields.get("v") != VERSION:
-        raise ProtocolError(f"no lines of history of version {VERSION}")
-    realm, lines = fields.get("realm"), fields.get("lines")
-    if not isinstance(realm, str) or REALM_PATTERN.fullmatch(realm) is None:
-        raise ProtocolError("`realm` is no realm")
-    if not isinstance(lines, list) or len(lines) > MAX_LINES:
-        raise ProtocolError(f"`lines` is no list of at most {MAX_LINES}")
-    return Logbook(device, Realm(realm), _time(fields.get("at")), tuple(map(_line, lines)))
+    fields = versioned(codec.unpack(raw, MAX_BYTES), VERSION, "lines of history")
+    return Logbook(
+        device,
+        realm=Realm(matching(fields.get("realm"), REALM_PATTERN, "realm")),
+        at=number(fields.get("at"), MOST, "at"),
+        lines=array(fields.get("lines"), MAX_LINES, _line, "lines"),
+    )
 
 
 def _encoded(book: Logbook, lines: tuple[LogLine, ...]) -> bytes:
@@ -64,19 +63,8 @@ def _line(row: object) -> LogLine:
     match row:
         case [at, str() as event, dict() as fields] if len(fields) <= MAX_FIELDS:
             kept = tuple(
-                (_text(name, NAME_BYTES), _text(text, TEXT_BYTES)) for name, text in fields.items()
+                (printable(name, NAME_BYTES, "name"), printable(text, TEXT_BYTES, name))
+                for name, text in fields.items()
             )
-            return LogLine(_time(at), _text(event, EVENT_BYTES), kept)
+            return LogLine(number(at, MOST, "at"), printable(event, EVENT_BYTES, "event"), kept)
     raise ProtocolError("a line is not a time, an event and its fields")
-
-
-def _text(value: object, most: int) -> str:
-    if not isinstance(value, str) or len(value.encode()) > most or not value.isprintable():
-        raise ProtocolError(f"a text of a line is not printable, or longer than {most} bytes")
-    return value
-
-
-def _time(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST:
-        raise ProtocolError("`at` is not a time")
-    return value

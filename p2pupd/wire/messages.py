@@ -8,6 +8,7 @@ from p2pupd.errors import ProtocolError
 from p2pupd.model.device import Role
 from p2pupd.model.ids import SHA256_PATTERN, DeviceId, ManifestDigest, Realm
 from p2pupd.wire import codec
+from p2pupd.wire.fields import LAST_PORT, matching, number, one_of, versioned
 
 PROTOCOL_VERSION: Final = 1
 MAX_BYTES: Final = 1024
@@ -80,78 +81,40 @@ class Notify:
 
 def decode_hello(raw: bytes) -> Hello:
     """Raises ProtocolError for anything but a well-formed hello; unknown keys are ignored."""
-    fields = _fields(raw)
-    try:
-        role = Role(_text(fields, "role"))
-    except ValueError as error:
-        raise ProtocolError(f"unknown role: {error}") from error
+    fields = versioned(codec.unpack(raw, MAX_BYTES), PROTOCOL_VERSION, "a hello")
     return Hello(
-        id=DeviceId(_matching(fields, "id", DEVICE_PATTERN)),
-        realm=Realm(_matching(fields, "realm", REALM_PATTERN)),
+        id=DeviceId(matching(fields.get("id"), DEVICE_PATTERN, "id")),
+        realm=Realm(matching(fields.get("realm"), REALM_PATTERN, "realm")),
         manifest=_manifest(fields),
-        role=role,
-        port=_port(fields, "port"),
-        bt_port=_port(fields, "bt"),
-        version=_matching(fields, "version", VERSION_PATTERN),
-        uplink=_flag(fields, "up"),
-        view=_view(fields),
+        role=one_of(fields.get("role"), Role, "role"),
+        port=number(fields.get("port"), LAST_PORT, "port"),
+        bt_port=number(fields.get("bt"), LAST_PORT, "bt"),
+        version=matching(fields.get("version"), VERSION_PATTERN, "version"),
+        uplink=_uplink(fields),
+        view=matching(fields.get("r", ""), VIEW_PATTERN, "r"),
     )
 
 
 def decode_notify(raw: bytes) -> Notify:
     """Raises ProtocolError for anything but a well-formed notification."""
-    fields = _fields(raw)
+    fields = versioned(codec.unpack(raw, MAX_BYTES), PROTOCOL_VERSION, "a notification")
     return Notify(
-        id=DeviceId(_matching(fields, "id", DEVICE_PATTERN)),
+        id=DeviceId(matching(fields.get("id"), DEVICE_PATTERN, "id")),
         manifest=_manifest(fields),
-        port=_port(fields, "port"),
-        uplink=_flag(fields, "up"),
+        port=number(fields.get("port"), LAST_PORT, "port"),
+        uplink=_uplink(fields),
     )
 
 
-def _fields(raw: bytes) -> dict[str, Any]:
-    value = codec.unpack(raw, MAX_BYTES)
-    if not isinstance(value, dict) or value.get("v") != PROTOCOL_VERSION:
-        raise ProtocolError(f"not a message of protocol version {PROTOCOL_VERSION}")
-    return value
-
-
 def _manifest(fields: dict[str, Any]) -> ManifestDigest:
-    value = _text(fields, "manifest")
-    if value and SHA256_PATTERN.fullmatch(value) is None:
-        raise ProtocolError("`manifest` is not a digest")
-    return ManifestDigest(value)
+    """A digest, or empty while there is none."""
+    value = fields.get("manifest")
+    return ManifestDigest("" if value == "" else matching(value, SHA256_PATTERN, "manifest"))
 
 
-def _text(fields: dict[str, Any], key: str) -> str:
-    value = fields.get(key)
-    if not isinstance(value, str):
-        raise ProtocolError(f"`{key}` is missing or not text")
-    return value
-
-
-def _matching(fields: dict[str, Any], key: str, pattern: re.Pattern[str]) -> str:
-    value = _text(fields, key)
-    if pattern.fullmatch(value) is None:
-        raise ProtocolError(f"`{key}` is malformed")
-    return value
-
-
-def _flag(fields: dict[str, Any], key: str) -> bool:
+def _uplink(fields: dict[str, Any]) -> bool:
     """Absent means no: that is what devices of before say."""
-    value = fields.get(key, False)
+    value = fields.get("up", False)
     if not isinstance(value, bool):
-        raise ProtocolError(f"`{key}` is not true or false")
-    return value
-
-
-def _view(fields: dict[str, Any]) -> str:
-    """Absent from devices of before."""
-    return _matching(fields, "r", VIEW_PATTERN) if "r" in fields else ""
-
-
-def _port(fields: dict[str, Any], key: str) -> int:
-    value = fields.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 65535:
-        raise ProtocolError(f"`{key}` is not a port number")
+        raise ProtocolError("`up` is not true or false")
     return value

@@ -1,12 +1,12 @@
 """An operator's order in msgpack: small, strictly checked, of one spelling."""
 
-import re
-from typing import Any, Final
+from typing import Final
 
 from p2pupd.errors import ProtocolError
 from p2pupd.model.ids import COMPONENT_PATTERN, ComponentId, DeviceId, Realm
 from p2pupd.model.orders import Order, OrderKind
 from p2pupd.wire import codec
+from p2pupd.wire.fields import matching, number, one_of, printable
 from p2pupd.wire.messages import DEVICE_PATTERN, REALM_PATTERN
 from p2pupd.wire.records import LAST_EPOCH, MOST, NAME_BYTES
 
@@ -38,21 +38,18 @@ def decode(raw: bytes, operator: str) -> Order:
     fields = codec.unpack(raw, MAX_BYTES)
     if not isinstance(fields, dict) or fields.keys() != KEYS or fields["v"] != VERSION:
         raise ProtocolError(f"not an order of version {VERSION}")
-    try:
-        kind = OrderKind(_text(fields, "kind"))
-    except ValueError:
-        raise ProtocolError("an order of an unknown kind") from None
+    component, device = fields["co"], fields["dev"]
     order = Order(
-        kind=kind,
-        realm=Realm(_matching(fields, "realm", REALM_PATTERN)),
-        site=_text(fields, "site"),
+        kind=one_of(fields["kind"], OrderKind, "kind"),
+        realm=Realm(matching(fields["realm"], REALM_PATTERN, "realm")),
+        site=printable(fields["site"], NAME_BYTES, "site"),
         operator=operator,
-        epoch=_number(fields, "e", LAST_EPOCH),
-        sequence=_number(fields, "n", MOST),
-        component=ComponentId(_matching(fields, "co", COMPONENT_PATTERN)) if fields["co"] else None,
-        release=_number(fields, "rel", MOST),
-        device=DeviceId(_matching(fields, "dev", DEVICE_PATTERN)) if fields["dev"] else None,
-        value=_number(fields, "val", MOST),
+        epoch=number(fields["e"], LAST_EPOCH, "e"),
+        sequence=number(fields["n"], MOST, "n"),
+        component=ComponentId(matching(component, COMPONENT_PATTERN, "co")) if component else None,
+        release=number(fields["rel"], MOST, "rel"),
+        device=DeviceId(matching(device, DEVICE_PATTERN, "dev")) if device else None,
+        value=number(fields["val"], MOST, "val"),
     )
     _check(order)
     return order
@@ -68,24 +65,3 @@ def _check(order: Order) -> None:
         raise ProtocolError(f"a {order.kind} names a release, or none, wrongly")
     if order.value > 1 and order.kind is not OrderKind.SEED_CAP:
         raise ProtocolError(f"a {order.kind} has a value that it cannot have")
-
-
-def _text(fields: dict[str, Any], key: str) -> str:
-    value = fields[key]
-    if not isinstance(value, str) or len(value.encode()) > NAME_BYTES or not value.isprintable():
-        raise ProtocolError(f"`{key}` is no printable text of at most {NAME_BYTES} bytes")
-    return value
-
-
-def _matching(fields: dict[str, Any], key: str, pattern: re.Pattern[str]) -> str:
-    value = _text(fields, key)
-    if pattern.fullmatch(value) is None:
-        raise ProtocolError(f"`{key}` is malformed")
-    return value
-
-
-def _number(fields: dict[str, Any], key: str, most: int) -> int:
-    value = fields[key]
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-        raise ProtocolError(f"`{key}` is not a whole number from 0 to {most}")
-    return value

@@ -5,9 +5,8 @@ Whoever makes a record clips what is too long (`clipped`); a record that is over
 whole. Text is printable, because it is shown on screens.
 """
 
-from collections.abc import Callable
 from ipaddress import ip_address
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from p2pupd.errors import ProtocolError
 from p2pupd.model.deployment import Phase
@@ -22,6 +21,17 @@ from p2pupd.model.fleet import (
 )
 from p2pupd.model.ids import COMPONENT_PATTERN, ComponentId, DeviceId, Realm
 from p2pupd.wire import codec
+from p2pupd.wire.fields import (
+    LAST_PORT,
+    array,
+    exactly,
+    matching,
+    number,
+    one_of,
+    pieces,
+    printable,
+    versioned,
+)
 
 VERSION: Final = 1
 MAX_BYTES: Final = 6144
@@ -46,8 +56,6 @@ LONGEST_BEAT: Final = 7 * 24 * 3600
 MOST: Final = (1 << 53) - 1
 LAST_EPOCH: Final = (1 << 32) - 1
 
-T = TypeVar("T")
-Fields = dict[str, Any]
 COUNTS: Final = ("lan", "uplink", "usb", "reuse", "sent", "wasted")
 
 
@@ -59,7 +67,7 @@ def clipped(text: str, most: int) -> str:
 
 def encode(record: StatusRecord) -> bytes:
     """The payload to sign; the device's id is not in it, because it follows from the key."""
-    fields: Fields = {
+    fields: dict[str, Any] = {
         "v": VERSION,
         "realm": bytes.fromhex(record.realm),
         "site": record.site,
@@ -88,32 +96,30 @@ def encode(record: StatusRecord) -> bytes:
 
 def decode(payload: bytes, device: DeviceId) -> StatusRecord:
     """What `device` said; unknown fields are ignored. Raises ProtocolError."""
-    fields = codec.unpack(payload, MAX_BYTES)
-    if not isinstance(fields, dict) or fields.get("v") != VERSION:
-        raise ProtocolError(f"not a status record of version {VERSION}")
+    fields = versioned(codec.unpack(payload, MAX_BYTES), VERSION, "a status record")
     return StatusRecord(
         device=device,
-        realm=Realm(_bytes(fields, "realm", 8, 8).hex()),
-        site=_text(fields.get("site"), NAME_BYTES),
-        epoch=_number(fields.get("e"), LAST_EPOCH),
-        sequence=_number(fields.get("n")),
-        news=_number(fields.get("news")),
-        at=_number(fields.get("at")),
-        beat=_number(fields.get("beat"), LONGEST_BEAT),
-        role=_one_of(Role, fields.get("role")),
-        version=_text(fields.get("ver"), VERSION_BYTES),
-        model=_text(fields.get("model"), NAME_BYTES),
-        hardware_ids=_list(fields, "hw", MAX_HARDWARE, _name),
-        groups=_list(fields, "grp", MAX_GROUPS, _name),
-        port=_number(fields.get("port"), 65535),
-        links=_list(fields, "ln", MAX_LINKS, _link),
-        components=_list(fields, "co", MAX_COMPONENTS, _component_state),
+        realm=Realm(exactly(fields.get("realm"), 8, "realm").hex()),
+        site=printable(fields.get("site"), NAME_BYTES, "site"),
+        epoch=number(fields.get("e"), LAST_EPOCH, "e"),
+        sequence=number(fields.get("n"), MOST, "n"),
+        news=number(fields.get("news"), MOST, "news"),
+        at=number(fields.get("at"), MOST, "at"),
+        beat=number(fields.get("beat"), LONGEST_BEAT, "beat"),
+        role=one_of(fields.get("role"), Role, "role"),
+        version=printable(fields.get("ver"), VERSION_BYTES, "ver"),
+        model=printable(fields.get("model"), NAME_BYTES, "model"),
+        hardware_ids=array(fields.get("hw"), MAX_HARDWARE, _name, "hw"),
+        groups=array(fields.get("grp"), MAX_GROUPS, _name, "grp"),
+        port=number(fields.get("port"), LAST_PORT, "port"),
+        links=array(fields.get("ln"), MAX_LINKS, _link, "ln"),
+        components=array(fields.get("co"), MAX_COMPONENTS, _component_state, "co"),
         deployment=_deployment(fields.get("dep")),
-        history=_list(fields, "hist", MAX_HISTORY, _update),
-        holds=_holds(_bytes(fields, "has", 0, MAX_HOLDS * HOLD_BYTES)),
-        halts=_list(fields, "halt", MAX_HALTS, _halt),
+        history=array(fields.get("hist"), MAX_HISTORY, _update, "hist"),
+        holds=tuple(map(bytes.hex, pieces(fields.get("has"), HOLD_BYTES, MAX_HOLDS, "has"))),
+        halts=array(fields.get("halt"), MAX_HALTS, _halt, "halt"),
         counts=_counts(fields.get("bytes")),
-        store_free=_number(fields.get("free")),
+        store_free=number(fields.get("free"), MOST, "free"),
     )
 
 
@@ -135,12 +141,12 @@ def _deployment(value: Any) -> DeploymentState | None:
     component, version, release, phase, since, done, length, reason, ticket = _row(value, 9)
     return DeploymentState(
         *_release(component, version, release),
-        phase=_one_of(Phase, phase),
-        since=_number(since),
-        done=_number(done),
-        length=_number(length),
-        reason=_text(reason, REASON_BYTES),
-        ticket=_number(ticket),
+        phase=one_of(phase, Phase, "phase"),
+        since=number(since, MOST, "since"),
+        done=number(done, MOST, "done"),
+        length=number(length, MOST, "length"),
+        reason=printable(reason, REASON_BYTES, "reason"),
+        ticket=number(ticket, MOST, "ticket"),
     )
 
 
@@ -148,17 +154,21 @@ def _update(value: Any) -> Update:
     component, version, release, phase, at, reason, detail, resumed = _row(value, 8)
     return Update(
         *_release(component, version, release),
-        phase=_one_of(Phase, phase),
-        at=_number(at),
-        reason=_text(reason, REASON_BYTES),
-        detail=_text(detail, DETAIL_BYTES),
-        resumed=_number(resumed),
+        phase=one_of(phase, Phase, "phase"),
+        at=number(at, MOST, "at"),
+        reason=printable(reason, REASON_BYTES, "reason"),
+        detail=printable(detail, DETAIL_BYTES, "detail"),
+        resumed=number(resumed, MOST, "resumed"),
     )
 
 
 def _halt(value: Any) -> Halt:
     component, release, resumed = _row(value, 3)
-    return Halt(_component(component), _number(release), _number(resumed))
+    return Halt(
+        _component(component),
+        release=number(release, MOST, "release"),
+        resumed=number(resumed, MOST, "resumed"),
+    )
 
 
 def _component_state(value: Any) -> ComponentState:
@@ -166,13 +176,12 @@ def _component_state(value: Any) -> ComponentState:
 
 
 def _release(component: Any, version: Any, release: Any) -> tuple[ComponentId, str, int]:
-    return _component(component), _text(version, VERSION_BYTES), _number(release)
+    named = _component(component), printable(version, VERSION_BYTES, "version")
+    return *named, number(release, MOST, "release")
 
 
 def _component(value: Any) -> ComponentId:
-    if not isinstance(value, str) or COMPONENT_PATTERN.fullmatch(value) is None:
-        raise ProtocolError("a component's name is malformed")
-    return ComponentId(value)
+    return ComponentId(matching(value, COMPONENT_PATTERN, "component"))
 
 
 def _link(value: Any) -> Link:
@@ -182,58 +191,19 @@ def _link(value: Any) -> Link:
             raise ValueError
     except ValueError as error:
         raise ProtocolError("a link has no IP address") from error
-    return Link(_text(name, LINK_BYTES), address)
+    return Link(printable(name, LINK_BYTES, "name"), address)
 
 
 def _counts(value: Any) -> ByteCounts:
-    numbers = [_number(each) for each in _row(value, len(COUNTS))]
+    numbers = [number(each, MOST, "bytes") for each in _row(value, len(COUNTS))]
     return ByteCounts(**dict(zip(COUNTS, numbers, strict=True)))
 
 
-def _holds(raw: bytes) -> tuple[str, ...]:
-    if len(raw) % HOLD_BYTES:
-        raise ProtocolError("a digest is cut off")
-    return tuple(raw[start : start + HOLD_BYTES].hex() for start in range(0, len(raw), HOLD_BYTES))
-
-
 def _name(value: Any) -> str:
-    return _text(value, NAME_BYTES)
-
-
-def _text(value: Any, most: int) -> str:
-    if not isinstance(value, str) or len(value.encode()) > most or not value.isprintable():
-        raise ProtocolError(f"not printable text of at most {most} bytes")
-    return value
-
-
-def _number(value: Any, most: int = MOST) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-        raise ProtocolError(f"not a whole number from 0 to {most}")
-    return value
-
-
-def _bytes(fields: Fields, key: str, least: int, most: int) -> bytes:
-    value = fields.get(key)
-    if not isinstance(value, bytes) or not least <= len(value) <= most:
-        raise ProtocolError(f"`{key}` is not {least} to {most} bytes")
-    return value
+    return printable(value, NAME_BYTES, "name")
 
 
 def _row(value: Any, length: int) -> list[Any]:
     if not isinstance(value, list) or len(value) != length:
         raise ProtocolError(f"not a list of {length} fields")
     return value
-
-
-def _list(fields: Fields, key: str, most: int, read: Callable[[Any], T]) -> tuple[T, ...]:
-    value = fields.get(key)
-    if not isinstance(value, list) or len(value) > most:
-        raise ProtocolError(f"`{key}` is not a list of at most {most}")
-    return tuple(read(each) for each in value)
-
-
-def _one_of(kind: Callable[[Any], T], value: Any) -> T:
-    try:
-        return kind(value)
-    except ValueError as error:
-        raise ProtocolError(str(error)[:NAME_BYTES]) from error

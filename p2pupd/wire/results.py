@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from p2pupd.errors import ProtocolError
 from p2pupd.wire import codec
+from p2pupd.wire.fields import number, versioned
 from p2pupd.wire.records import MOST
-from p2pupd.wire.sync import Item
+from p2pupd.wire.sync import Item, read_item
 
 VERSION: Final = 1
 MAX_BYTES: Final = 16 * 1024 * 1024
@@ -38,13 +39,9 @@ def encode(results: Results) -> bytes:
 
 def decode(raw: bytes) -> Results:
     """What was written, its signatures not yet looked at. Raises ProtocolError."""
-    fields = codec.unpack(raw, MAX_BYTES)
-    if not isinstance(fields, dict) or fields.get("v") != VERSION:
-        raise ProtocolError(f"not results of version {VERSION}")
-    at = fields.get("at")
-    if not isinstance(at, int) or isinstance(at, bool) or not 0 <= at <= MOST:
-        raise ProtocolError("`at` is not a time")
-    items = tuple(map(_item, _listed(fields, "i")))
+    fields = versioned(codec.unpack(raw, MAX_BYTES), VERSION, "results")
+    at = number(fields.get("at"), MOST, "at")
+    items = tuple(read_item(row, MOST) for row in _listed(fields, "i"))
     logs = tuple(_listed(fields, "l")) if "l" in fields else ()
     if not all(isinstance(each, bytes) for each in logs):
         raise ProtocolError("`l` is not envelopes")
@@ -60,10 +57,3 @@ def _listed(fields: dict[str, Any], name: str) -> Iterator[Any]:
     if not isinstance(pages, list) or not all(isinstance(page, list) for page in pages):
         raise ProtocolError(f"`{name}` is not lists of items")
     return (row for page in pages for row in page)
-
-
-def _item(row: object) -> Item:
-    match row:
-        case [bytes() as raw, int() as age] if not isinstance(age, bool) and 0 <= age <= MOST:
-            return Item(raw, age)
-    raise ProtocolError("an item is not an envelope and its age")

@@ -13,6 +13,7 @@ from p2pupd.core.digest_tree import CHILDREN, DEEPEST, DIGEST_BYTES, NAME_BYTES
 from p2pupd.errors import ProtocolError
 from p2pupd.model.ids import Realm
 from p2pupd.wire import codec
+from p2pupd.wire.fields import array, exactly, pieces, versioned
 
 VERSION: Final = 1
 MAX_BYTES: Final = 64 * 1024
@@ -88,76 +89,47 @@ class Answer:
 
 def decode_ask(raw: bytes) -> Ask:
     """Raises ProtocolError for anything but a well-formed question."""
-    fields = _fields(raw)
+    fields = versioned(codec.unpack(raw, MAX_BYTES), VERSION, "a question")
     part = fields.get("part")
     if not isinstance(part, str) or len(part) > DEEPEST or set(part) - set("0123456789abcdef"):
         raise ProtocolError("`part` is not a prefix in hex digits")
     return Ask(
-        realm=Realm(_exactly(fields, "realm", 8).hex()),
+        realm=Realm(exactly(fields.get("realm"), 8, "realm").hex()),
         part=part,
-        digest=_exactly(fields, "d", DIGEST_BYTES),
-        items=_items(fields),
-        wanted=_pieces(fields, "w", NAME_BYTES, MAX_WANTED),
+        digest=exactly(fields.get("d"), DIGEST_BYTES, "d"),
+        items=array(fields.get("i"), MAX_ITEMS, read_item, "i"),
+        wanted=pieces(fields.get("w"), NAME_BYTES, MAX_WANTED, "w"),
     )
 
 
 def decode_answer(raw: bytes) -> Answer:
     """Raises ProtocolError for anything but a well-formed answer."""
-    fields = _fields(raw)
+    fields = versioned(codec.unpack(raw, MAX_BYTES), VERSION, "an answer")
     listed = None
     if fields.get("l") is not None:
-        entries = _pieces(fields, "l", NAME_BYTES + VALUE_BYTES, MAX_LISTED)
+        entries = pieces(fields["l"], NAME_BYTES + VALUE_BYTES, MAX_LISTED, "l")
         listed = {each[:NAME_BYTES]: each[NAME_BYTES:] for each in entries}
-    children = _pieces(fields, "c", DIGEST_BYTES, CHILDREN)
+    children = pieces(fields.get("c"), DIGEST_BYTES, CHILDREN, "c")
     if len(children) not in (0, CHILDREN):
         raise ProtocolError(f"`c` is not {CHILDREN} digests")
     return Answer(
-        digest=_exactly(fields, "d", DIGEST_BYTES),
-        view=_exactly(fields, "r", DIGEST_BYTES),
+        digest=exactly(fields.get("d"), DIGEST_BYTES, "d"),
+        view=exactly(fields.get("r"), DIGEST_BYTES, "r"),
         listed=listed,
         children=children,
-        items=_items(fields),
+        items=array(fields.get("i"), MAX_ITEMS, read_item, "i"),
     )
 
 
-def _fields(raw: bytes) -> dict[str, Any]:
-    value = codec.unpack(raw, MAX_BYTES)
-    if not isinstance(value, dict) or value.get("v") != VERSION:
-        raise ProtocolError(f"not a message of sync version {VERSION}")
-    return value
+def read_item(value: Any, oldest: int = OLDEST) -> Item:
+    """An envelope and its age of at most `oldest` seconds. Raises ProtocolError."""
+    # Called for each item of each message; by its type alone true is no age.
+    if type(value) is list and len(value) == 2:
+        raw, age = value
+        if type(raw) is bytes and type(age) is int and 0 <= age <= oldest:
+            return Item(raw, age)
+    raise ProtocolError(f"an item is not an envelope and its age of at most {oldest} seconds")
 
 
 def _items_fields(items: tuple[Item, ...]) -> list[list[Any]]:
     return [[each.raw, each.age] for each in items]
-
-
-def _items(fields: dict[str, Any]) -> tuple[Item, ...]:
-    value = fields.get("i")
-    if not isinstance(value, list) or len(value) > MAX_ITEMS:
-        raise ProtocolError(f"`i` is not a list of at most {MAX_ITEMS} items")
-    return tuple(_item(each) for each in value)
-
-
-def _item(value: Any) -> Item:
-    if not isinstance(value, list) or len(value) != 2:
-        raise ProtocolError("an item is not an envelope and its age")
-    raw, age = value
-    if not isinstance(raw, bytes) or not isinstance(age, int) or isinstance(age, bool):
-        raise ProtocolError("an item is not an envelope and its age")
-    if not 0 <= age <= OLDEST:
-        raise ProtocolError(f"an age is not a number of seconds up to {OLDEST}")
-    return Item(raw, age)
-
-
-def _exactly(fields: dict[str, Any], key: str, length: int) -> bytes:
-    value = fields.get(key)
-    if not isinstance(value, bytes) or len(value) != length:
-        raise ProtocolError(f"`{key}` is not {length} bytes")
-    return value
-
-
-def _pieces(fields: dict[str, Any], key: str, length: int, most: int) -> tuple[bytes, ...]:
-    value = fields.get(key)
-    if not isinstance(value, bytes) or len(value) % length or len(value) > most * length:
-        raise ProtocolError(f"`{key}` is not at most {most} times {length} bytes")
-    return tuple(value[start : start + length] for start in range(0, len(value), length))

@@ -2,8 +2,9 @@ import pytest
 
 from p2pupd.errors import ProtocolError
 from p2pupd.wire import codec
+from p2pupd.wire.records import MOST
 from p2pupd.wire.results import MAX_BYTES, PAGE, Results, decode, encode
-from p2pupd.wire.sync import Item
+from p2pupd.wire.sync import OLDEST, Item
 
 
 @pytest.mark.parametrize("count", [0, 1, PAGE * 3 + 1])
@@ -16,6 +17,11 @@ def test_lines_of_history_come_home_too_and_may_be_missing() -> None:
     results = Results(7, (Item(b"1", 1),), tuple(b"%d" % number for number in range(PAGE + 1)))
     assert decode(encode(results)) == results
     assert decode(codec.pack({"v": 1, "at": 7, "i": [[[b"1", 1]]]})).logs == ()
+
+
+def test_an_item_may_be_older_than_neighbours_tell() -> None:
+    results = Results(7, (Item(b"1", OLDEST + 1), Item(b"2", MOST)))
+    assert decode(encode(results)) == results
 
 
 def test_more_than_fits_is_not_written() -> None:
@@ -34,6 +40,7 @@ def test_more_than_fits_is_not_written() -> None:
         {"v": 1, "at": 1, "i": [1]},
         {"v": 1, "at": 1, "i": [[1]]},
         {"v": 1, "at": 1, "i": [[[b"raw", True]]]},
+        {"v": 1, "at": 1, "i": [[[b"raw", MOST + 1]]]},
         {"v": 1, "at": 1, "i": [[["raw", 1]]]},
         {"v": 1, "at": 1, "i": [], "l": None},
         {"v": 1, "at": 1, "i": [], "l": [["text"]]},
