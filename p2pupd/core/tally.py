@@ -27,6 +27,9 @@ BLAMELESS: Final = frozenset(
 )
 """Reasons of an end that are not the release's fault."""
 
+LAST_TICKET: Final = (1 << 53) - 1
+"""The greatest that a record takes. Whoever has the same number goes by its place."""
+
 _ENDS: Final = frozenset({Phase.CONFIRMED, Phase.REVERTED, Phase.FAILED})
 
 
@@ -254,9 +257,10 @@ class Tally:
         return [each for each in self.installing if each != device] + before
 
     def next_ticket(self) -> int:
-        """Higher than all that are out."""
+        """Higher than all that are out, as far as a record takes it: a neighbour may claim any
+        number, and who then said a greater one would be heard by nobody."""
         out = [*self.waiting.values(), *self.installing.values()]
-        return 1 + max(map(_ticket, out), default=0)
+        return min(LAST_TICKET, 1 + max(map(_ticket, out), default=0))
 
     def _counts_in(self, stage: int, record: StatusRecord) -> bool:
         if (

@@ -9,6 +9,7 @@ from p2pupd.model.deployment import Phase
 from p2pupd.model.fleet import Halt, Standing, StatusRecord
 from p2pupd.model.ids import DeviceId
 from p2pupd.model.release import Release
+from p2pupd.wire.records import MOST, decode, encode
 from tests.builders import COMPONENT, a_release
 from tests.floors import (
     NOW,
@@ -178,6 +179,13 @@ def test_tickets_are_served_in_their_order() -> None:
     assert tally.ahead(ours, 4, NOW) == [theirs]
     assert tally.ahead(ours, 2, NOW) == []
     assert tally.ahead(theirs, 3, NOW) == []
+
+
+def test_a_ticket_that_a_neighbour_made_up_leaves_the_others_one_that_a_record_takes() -> None:
+    liar = doing(device_of(RELEASE, 1, 0), RELEASE, Phase.WAITING, ticket=MOST)
+    ticket = Tally(RELEASE, [seen(liar)]).next_ticket()
+    said = doing(ME, RELEASE, Phase.WAITING, ticket=ticket)
+    assert decode(encode(said), ME) == said
 
 
 def test_the_same_ticket_twice_is_served_in_one_order_everywhere() -> None:
