@@ -208,6 +208,14 @@ async def test_the_age_of_what_comes_by_others_counts() -> None:
     assert (await _ask(node, wanted=tuple(node.index.stamps.items()))).items[0].age == 5000
 
 
+@pytest.mark.parametrize("sequence", [1, 2])
+async def test_nobody_makes_another_device_silent_by_a_great_age(sequence: int) -> None:
+    node = ring(1)[0]
+    await _ask(node, signed(7))
+    await _ask(node, signed(7, sequence=sequence), age=wire.OLDEST)
+    assert not node.floor.view().entries[device(7).id].silent(NOW)
+
+
 async def test_a_later_record_of_this_very_device_is_told_and_not_taken() -> None:
     node = ring(1)[0]
     node.says(sequence=3)
