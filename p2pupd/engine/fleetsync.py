@@ -212,7 +212,8 @@ class FleetSync:
             self._wake.set()
 
     async def _compare(self, task: _Task) -> tuple[bytes, bool]:
-        """The neighbour's digest in the end, and whether both differ and nothing could be moved.
+        """The neighbour's digest in the end, and whether both differ and nothing could be moved:
+        what one of them turns away (a full view, another site) changes neither.
 
         Digests of news that differ while nothing else does are of two moments.
         """
@@ -228,8 +229,10 @@ class FleetSync:
                 continue
             differs = True
             if answer.listed is not None:
-                difference = self._difference(part, answer.listed)
-                more, view, used = await self._move(task.neighbour, part, difference, view)
+                difference, before = self._difference(part, answer.listed), self._at(part)
+                last, used = await self._move(task.neighbour, part, difference, answer)
+                more = (last.digest, self._at(part)) != (answer.digest, before)
+                view = last.view
                 rounds += used
                 moved = moved or more
             for digit, digest in zip(DIGITS, answer.children, strict=False):
@@ -238,21 +241,20 @@ class FleetSync:
         return view, differs and not moved
 
     async def _move(
-        self, neighbour: Neighbour, part: str, difference: Difference, view: bytes
-    ) -> tuple[bool, bytes, int]:
-        """Give and take what differs: whether anything came or went, the digest, the messages."""
+        self, neighbour: Neighbour, part: str, difference: Difference, answer: Answer
+    ) -> tuple[Answer, int]:
+        """Give and take what differs: the last answer, after how many messages."""
         give, want = list(difference.they_lack), list(difference.we_lack)
-        moved, used = False, 0
+        used = 0
         while (give or want) and used < ROUNDS:
             items, count = self._fitting(give)
             del give[:count]
             wanted = tuple(want[: wire.MAX_WANTED])
             ask = Ask(self._realm, part, self._at(part), items, wanted)
             answer = await self._ask(neighbour, ask)
-            used, view = used + 1, answer.view
+            used += 1
             want = want[len(answer.items) :] if answer.items else []
-            moved = moved or bool(items) or bool(answer.items)
-        return moved, view, used
+        return answer, used
 
     def _difference(self, part: str, listed: Mapping[bytes, bytes]) -> Difference:
         """Strangers are not asked for while there is no room for them."""

@@ -1,3 +1,4 @@
+import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
@@ -5,6 +6,7 @@ from nacl.signing import SigningKey
 
 from p2pupd.core.floor import Taken
 from p2pupd.engine.fleet_settings import FleetSettings
+from p2pupd.engine.fleetsync import FUTILE_REST
 from p2pupd.errors import ProtocolError
 from p2pupd.model.fleet import Stamp
 from p2pupd.model.ids import DeviceId, Realm
@@ -240,3 +242,17 @@ async def test_who_differs_and_has_nothing_to_give_is_left_alone_for_long() -> N
         one.sync.met()
         await eventually(lambda: not one.sync._differing)
     assert one.sent == sent
+
+
+async def test_who_turns_away_all_that_it_is_given_is_left_alone_for_long() -> None:
+    floor: dict[DeviceId, Node] = {}
+    small = FleetSettings(devices=3, interval=3600.0, pace=0.01)  # type: ignore[arg-type]
+    one, other = Node(1, floor, [2], SLOW), Node(2, floor, [1], small)
+    await _ask(one, signed(10), signed(11), signed(12), signed(13))
+    await _ask(other, signed(10), signed(11), signed(12))
+    async with running(one.sync.run()):
+        one.sync.told(other.id, other.sync.digest)
+        await eventually(lambda: one.sync._rests)
+    rest = one.sync._rests[other.id] - asyncio.get_running_loop().time()
+    assert set(other.sync.dropped) == {"full"}
+    assert rest > FUTILE_REST / 2
