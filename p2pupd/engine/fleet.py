@@ -23,6 +23,7 @@ from p2pupd.model.fleet import Stamp, View
 from p2pupd.model.ids import DeviceId, Realm
 from p2pupd.model.release import Manifest, Release
 from p2pupd.trust.identity import Identity
+from p2pupd.wire.records import LONGEST_BEAT
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ class Fleet:
 
     def beat(self) -> float:
         """Seconds for which this device may keep silent, on a floor of this size."""
-        return self._settings.beat * max(1.0, len(self._floor) / SMALL_FLOOR)
+        return min(LONGEST_BEAT, self._settings.beat * max(1.0, len(self._floor) / SMALL_FLOOR))
 
     def known(self) -> int:
         """How many devices this one knows of, itself included."""
