@@ -35,7 +35,8 @@ FAN_OUT: Final = 2
 AT_ONCE: Final = 3
 """Exchanges that this device has under way."""
 ROUNDS: Final = 24
-"""Messages of one exchange at most; what is left then is for the next."""
+LONGEST: Final = 60.0
+"""Messages of one exchange at most, and its seconds; what is left then is for the next."""
 RATE: Final = 2.0
 BURST: Final = 8
 """Exchanges begun per second in the long run, and at once."""
@@ -71,13 +72,15 @@ class FleetSync:
         now: Callable[[], float],
         on_news: Callable[[], None],
         chance: random.Random | None = None,
+        longest: float = LONGEST,
     ) -> None:
-        """`on_news` is called when others have said something new; `now` gives Unix seconds."""
+        """`on_news` is called when others have said something new; `now` gives Unix seconds. An
+        exchange takes `longest` seconds at most."""
         self._settings = settings
         self._realm = realm
         self._index = index
         self._neighbours = neighbours
-        self._call = call
+        self._call, self._longest = call, longest
         self._now = now
         self._on_news = on_news
         self._chance = chance or random.Random()  # noqa: S311 - spreads load, no secret
@@ -201,10 +204,14 @@ class FleetSync:
     async def _exchange(self, task: _Task) -> None:
         neighbour = task.neighbour
         try:
-            view, futile = await self._compare(task)
+            async with asyncio.timeout(self._longest):
+                view, futile = await self._compare(task)
             if view != self.digest:
                 rest = FUTILE_REST if futile else REST
                 self._rests[neighbour.id] = self._loop.time() + rest
+        except TimeoutError:
+            self._rests[neighbour.id] = self._loop.time() + FUTILE_REST
+            log.debug("fleet.exchange-slow with=%s", neighbour.id)
         except UpdateError as error:
             log.debug("fleet.exchange-failed with=%s error=%s", neighbour.id, error)
         finally:

@@ -4,10 +4,12 @@ from contextlib import AsyncExitStack
 import pytest
 from nacl.signing import SigningKey
 
+from p2pupd.core.digest_tree import Index
 from p2pupd.core.floor import Taken
 from p2pupd.engine.fleet_settings import FleetSettings
-from p2pupd.engine.fleetsync import FUTILE_REST
+from p2pupd.engine.fleetsync import FUTILE_REST, FleetSync
 from p2pupd.errors import ProtocolError
+from p2pupd.model.device import Neighbour, Role
 from p2pupd.model.fleet import Stamp
 from p2pupd.model.ids import DeviceId, Realm
 from p2pupd.trust.envelope import seal
@@ -81,6 +83,33 @@ async def test_a_neighbour_that_does_not_answer_keeps_nobody_from_the_others() -
             await stack.enter_async_context(running(each.sync.run()))
             each.tells()
         await eventually(all_same([nodes[0], nodes[2], nodes[3]]))
+
+
+async def test_neighbours_that_never_come_to_an_end_keep_nobody_from_the_others() -> None:
+    asked: list[DeviceId] = []
+
+    async def never(neighbour: Neighbour, _: bytes) -> bytes:
+        asked.append(neighbour.id)
+        return await asyncio.Future[bytes]()
+
+    near = [
+        Neighbour(device(each).id, "127.0.0.1", 1, 1, REALM, "", Role.PEER, "test")
+        for each in range(2, 7)
+    ]
+    sync = FleetSync(
+        SLOW,
+        REALM,
+        Index(),
+        neighbours=lambda: near,
+        call=never,
+        now=lambda: float(NOW),
+        on_news=lambda: None,
+        longest=0.01,
+    )
+    for each in near:
+        sync.told(each.id, b"another!")
+    async with running(sync.run()):
+        await eventually(lambda: len(asked) == len(near), within=3)
 
 
 async def test_a_floor_that_was_cut_in_two_is_one_again_within_ten_seconds_of_the_heal() -> None:
