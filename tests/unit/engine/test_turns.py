@@ -99,6 +99,24 @@ async def test_a_stage_soaks_from_when_it_was_first_seen_to_succeed_over_restart
     assert await held(again, CANARIES) == []
 
 
+@pytest.mark.parametrize("seconds", [1e9, -9e5])
+async def test_a_clock_that_is_set_neither_ends_a_soak_nor_begins_it_anew(
+    make: Make, seconds: float
+) -> None:
+    rig = make(settle=0)
+    rig.hears(own(rig), canary(rig, working))
+    turns = await turns_of(rig)
+    assert await held(turns, CANARIES) == ["soak"]
+    rig.now += seconds
+    rig.hears(canary(rig, working))
+    assert await held(turns, CANARIES) == ["soak"]
+    again = await turns_of(rig)
+    assert await held(again, CANARIES) == ["soak"]
+    rig.now += 600
+    rig.hears(canary(rig, working))
+    assert await held(await turns_of(rig), CANARIES) == []
+
+
 async def test_a_halt_is_noted_once_told_and_lifted_by_a_resume_only(make: Make) -> None:
     rig = make(settle=0)
     rig.hears(own(rig), canary(rig, reverted))
