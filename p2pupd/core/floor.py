@@ -102,12 +102,14 @@ class Floor:
         return found
 
     def _make_room(self, seen: Seen) -> bool:
+        if not (seen.direct or seen.standing is Standing.OWN):
+            return False
         strangers = [
             each
             for each in self._entries.values()
             if each.standing is not Standing.OWN and not (each.direct and each.lost <= each.alive)
         ]
-        if not strangers or not (seen.direct or seen.standing is Standing.OWN):
+        if not strangers:
             return False
         last = max(strangers, key=lambda each: (each.first, each.record.device))
         self._forget(last.record.device)
