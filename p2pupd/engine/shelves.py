@@ -109,6 +109,7 @@ class RecordShelf:
 
     def load(self, journal: Journal) -> None:
         """Take back what was kept. Blocks. A record that does not count any more is left out."""
+        now = self._clock().now
         for kept in journal.view():
             try:
                 seen = self._judged(unseal(kept.raw, MAX_BYTES), kept.raw, kept.heard)
@@ -121,11 +122,11 @@ class RecordShelf:
                     seen.record,
                     seen.stamp,
                     kept.raw,
-                    kept.heard,
-                    kept.first,
+                    seen.heard,
+                    min(kept.first, now),
                     direct=kept.direct,
-                    alive=kept.alive,
-                    lost=kept.lost,
+                    alive=min(kept.alive, now),
+                    lost=min(kept.lost, now),
                     standing=Standing.OWN if own else Standing.FIRST_USE,
                 )
             )

@@ -27,15 +27,19 @@ LONG = 3 * 3600
 class Floor:
     """Device 1 and its neighbour 2. `told` are the news, True for those of others."""
 
-    def __init__(self, journal: SqliteJournal, settings: FleetSettings | None = None) -> None:
-        self.now = float(NOW)
+    def __init__(
+        self, journal: SqliteJournal, settings: FleetSettings | None = None, ahead: float = 0.0
+    ) -> None:
+        self.now = float(NOW) + ahead
+        self.set_by = 0.0
         self.told: list[bool] = []
         self.fleet = Fleet(
             settings or FleetSettings(),
             device(1),
             REALM,
             journal,
-            clock=lambda: WallClock(self.now, trusted=True),
+            clock=lambda: WallClock(self.now + self.set_by, trusted=True),
+            passed=lambda: self.now,
             neighbours=self._neighbours,
             call=self._call,
         )
@@ -47,7 +51,7 @@ class Floor:
         await self.fleet.sync.answer(Ask(REALM, "", bytes(8), (Item(raw, 0),)).encode())
 
     def silent(self) -> bool:
-        return self.fleet.view.entries[OTHER].silent(self.now)
+        return self.fleet.view.entries[OTHER].silent(self.fleet.now())
 
     async def content(self) -> StatusRecord:
         return a_status(1)
@@ -108,6 +112,27 @@ async def test_a_beat_is_never_rarer_than_a_record_can_say(tmp_path: Path) -> No
         await floor.hears(1, 1, number)
     said = a_status(1, beat=int(floor.fleet.beat()))
     assert decode(encode(said), said.device) == said
+
+
+@pytest.mark.parametrize("days", [-2, 20_000])
+async def test_a_clock_that_is_set_neither_makes_anybody_silent_nor_hides_who_is(
+    floor: Floor, days: int
+) -> None:
+    floor.fleet.answered(OTHER, bytes(8).hex())
+    floor.set_by = days * 86400.0
+    assert not floor.silent()
+    floor.now += LONG
+    assert floor.silent()
+
+
+async def test_whoever_was_heard_in_the_future_before_a_start_falls_silent(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    async with _running(SqliteJournal(path, JournalSettings())) as before:
+        before.fleet.answered(OTHER, bytes(8).hex())
+    after = Floor(SqliteJournal(path, JournalSettings()), ahead=-86400.0)
+    assert not after.silent()
+    after.now += LONG
+    assert after.silent()
 
 
 async def test_whoever_lived_all_the_time_is_no_news(floor: Floor) -> None:
