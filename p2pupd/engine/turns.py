@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Final
 
 from p2pupd.core.course import Course, observe, worth_remembering
@@ -79,7 +80,9 @@ class Turns:
         self._reserved: _Reservation | None = None
         self._taken: DeploymentId | None = None
         self._alarm: asyncio.TimerHandle | None = None
-        self._saving = asyncio.Lock()
+        self._saving, self._asking = asyncio.Lock(), asyncio.Lock()
+        self._locked: tuple[Gate, ...] = ()
+        self._asked = -inf
 
     async def load(self) -> None:
         """Take up what was remembered."""
@@ -130,8 +133,15 @@ class Turns:
         return tuple(closed_gates(self.question(release, await self.locked())))
 
     async def locked(self) -> tuple[Gate, ...]:
-        """The interlocks that are closed now."""
-        return await closed_interlocks(self._site)
+        """The interlocks that are closed now. News of a floor can come faster than a command
+        answers: it is never asked twice at the same time, and who waited shares an answer."""
+        came = self._loop.time()
+        async with self._asking:
+            if self._asked < came:
+                began = self._loop.time()
+                self._locked = await closed_interlocks(self._site)
+                self._asked = began
+            return self._locked
 
     def gates_of(self, record: StatusRecord, release: Release) -> tuple[Gate, ...]:
         """What follows for another device from policy, orders and records."""

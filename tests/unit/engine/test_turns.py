@@ -225,6 +225,20 @@ async def test_a_gate_that_opens_by_itself_is_looked_at_when_it_does(make: Make)
     await eventually(lambda: rig.looks == 1, within=2)
 
 
+async def test_an_interlock_is_not_asked_by_many_at_the_same_time(
+    make: Make, tmp_path: Path
+) -> None:
+    asked = tmp_path / "asked"
+    turns = await turns_of(make(interlock_command=["sh", "-c", f"echo >> {asked}; sleep 0.2"]))
+    async with asyncio.TaskGroup() as group:
+        for _ in range(8):
+            group.create_task(turns.locked())
+    assert len(asked.read_text()) <= 2
+    asked.unlink()
+    assert await turns.locked() == ()
+    assert asked.exists()
+
+
 async def test_production_that_runs_delays_a_restart_and_is_noted_once(
     make: Make, tmp_path: Path
 ) -> None:
