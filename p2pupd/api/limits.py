@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from p2pupd.api.settings import PeerApiSettings
 from p2pupd.core.token_bucket import TokenBucket
@@ -55,6 +56,19 @@ class Gate:
         if len(self._callers) > self._settings.addresses:
             self._callers.popitem(last=False)
         return caller
+
+
+def paced(gate: Gate) -> Middleware:
+    """The middleware that turns away who calls too often, or too much at once."""
+
+    @web.middleware
+    async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
+        with gate.admitted(request.remote or "") as admitted:
+            if not admitted:
+                raise web.HTTPTooManyRequests(headers={"Retry-After": "1"})
+            return await handler(request)
+
+    return admit
 
 
 class Doorkeeper(asyncio.Protocol):

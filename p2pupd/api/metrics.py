@@ -4,6 +4,7 @@ Served on the control socket, and on a TCP address where one is configured. Ther
 exists and nothing can be changed. A reading that fails is 503.
 """
 
+import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
@@ -17,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from p2pupd.api import peer
 from p2pupd.api.files import hide_server
+from p2pupd.api.limits import Gate, paced
 from p2pupd.api.settings import MetricsSettings, PeerApiSettings
 from p2pupd.errors import UpdateError
 from p2pupd.model.metrics import Reading
@@ -68,7 +70,8 @@ def listen(settings: MetricsSettings) -> tuple[list[socket.socket], PeerApiSetti
 
 async def serve(read: Read, sockets: list[socket.socket], limits: PeerApiSettings) -> None:
     """Serve `/metrics` alone on `sockets` until cancelled, then close them."""
-    app = web.Application(client_max_size=limits.body)
+    gate = Gate(limits, asyncio.get_running_loop().time)
+    app = web.Application(client_max_size=limits.body, middlewares=[paced(gate)])
     app.on_response_prepare.append(hide_server)
     app.add_routes([metrics_route(read)])
     await peer.serve(app, sockets, limits)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 
 from p2pupd.api import peer
 from p2pupd.api.control import BODY_LIMIT, Controls, control_routes, errors
@@ -14,7 +13,7 @@ from p2pupd.api.control_socket import serve_socket
 from p2pupd.api.dashboard.app import Dashboard
 from p2pupd.api.doors import Door, PeerDoor, TokenDoor, guard
 from p2pupd.api.files import hide_server
-from p2pupd.api.limits import Gate
+from p2pupd.api.limits import Gate, paced
 from p2pupd.api.settings import ControlSettings, DashboardSettings, PeerApiSettings
 from p2pupd.api.tokens import Sessions, Token
 
@@ -75,7 +74,7 @@ class Operators:
         middlewares = [errors, guard(door, self._names(), everything=gate is None)]
         app = web.Application(
             client_max_size=BODY_LIMIT,
-            middlewares=middlewares if gate is None else [_paced(gate), *middlewares],
+            middlewares=middlewares if gate is None else [paced(gate), *middlewares],
         )
         app.on_response_prepare.append(hide_server)
         app.add_routes([*control_routes(self._controls), *pages.routes()])
@@ -83,14 +82,3 @@ class Operators:
 
     def _names(self) -> Iterable[str]:
         return (each.lower() for each in self._dashboard.names)
-
-
-def _paced(gate: Gate) -> Middleware:
-    @web.middleware
-    async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
-        with gate.admitted(request.remote or "") as admitted:
-            if not admitted:
-                raise web.HTTPTooManyRequests(headers={"Retry-After": "1"})
-            return await handler(request)
-
-    return admit

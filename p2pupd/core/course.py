@@ -35,6 +35,11 @@ class Course:
         """Whether the halt is in force, where `resumed` is the sequence of the last resume."""
         return self.halted is not None and self.halted >= resumed
 
+    def moved(self, seconds: float) -> "Course":
+        """The same by a clock that was set by so much."""
+        found = {stage: at + seconds for stage, at in self.succeeded.items()}
+        return replace(self, succeeded=MappingProxyType(found))
+
 
 def observe(course: Course, tally: Tally, now: float) -> Course:
     """The course after a look at the floor; the same object where nothing is new."""

@@ -96,18 +96,31 @@ class Floor:
         if held is not None:
             self._entries[device] = replace(held, lost=now)
 
+    def moved(self, seconds: float) -> None:
+        """The clock was set by so much: what was heard is as long ago as before."""
+        for device, held in self._entries.items():
+            self._entries[device] = replace(
+                held,
+                heard=held.heard + seconds,
+                first=held.first + seconds,
+                alive=held.alive and held.alive + seconds,
+                lost=held.lost and held.lost + seconds,
+            )
+
     def touched(self) -> frozenset[DeviceId]:
         """Whose saying has changed, or is held no more, since this was asked last."""
         found, self._touched = frozenset(self._touched), set()
         return found
 
     def _make_room(self, seen: Seen) -> bool:
+        if not (seen.direct or seen.standing is Standing.OWN):
+            return False
         strangers = [
             each
             for each in self._entries.values()
             if each.standing is not Standing.OWN and not (each.direct and each.lost <= each.alive)
         ]
-        if not strangers or not (seen.direct or seen.standing is Standing.OWN):
+        if not strangers:
             return False
         last = max(strangers, key=lambda each: (each.first, each.record.device))
         self._forget(last.record.device)

@@ -27,6 +27,9 @@ BLAMELESS: Final = frozenset(
 )
 """Reasons of an end that are not the release's fault."""
 
+LAST_TICKET: Final = (1 << 53) - 1
+"""The greatest that a record takes. Whoever has the same number goes by its place."""
+
 _ENDS: Final = frozenset({Phase.CONFIRMED, Phase.REVERTED, Phase.FAILED})
 
 
@@ -132,7 +135,7 @@ class Tally:
         retired: frozenset[DeviceId] = frozenset(),
         resumed: int = 0,
     ) -> None:
-        """`retired` devices count in no stage."""
+        """`retired` devices count in no stage, and halt nothing."""
         self.release = release
         self.resumed = resumed
         self._retired = retired
@@ -163,7 +166,8 @@ class Tally:
             elif doing.ticket:
                 self.waiting[device] = seen
         self.halted_by.discard(device)
-        if any(_about(h, self.release) and h.resumed >= self.resumed for h in record.halts):
+        halts = () if device in self._retired else record.halts
+        if any(_about(h, self.release) and h.resumed >= self.resumed for h in halts):
             self.halted_by.add(device)
 
     def _count(self, record: StatusRecord) -> None:
@@ -239,8 +243,9 @@ class Tally:
     def ahead(self, device: DeviceId, ticket: int, now: float) -> list[DeviceId]:
         """Who installs, or has the right to do so before `device` with that ticket.
 
-        Whoever installs and falls silent keeps its place; whoever only waits loses it when it is
-        overdue. That it does not answer is no reason: it may have begun, and restart.
+        Whoever installs and falls silent keeps its place until it is retired; whoever only waits
+        loses it when it is overdue. That it does not answer is no reason: it may have begun, and
+        restart.
         """
         mine = self._turn(device, ticket)
         before = [
@@ -251,12 +256,18 @@ class Tally:
             and not seen.overdue(now)
             and self._turn(each, _ticket(seen)) < mine
         ]
-        return [each for each in self.installing if each != device] + before
+        busy = [
+            each
+            for each, seen in self.installing.items()
+            if each != device and not (each in self._retired and seen.overdue(now))
+        ]
+        return busy + before
 
     def next_ticket(self) -> int:
-        """Higher than all that are out."""
+        """Higher than all that are out, as far as a record takes it: a neighbour may claim any
+        number, and who then said a greater one would be heard by nobody."""
         out = [*self.waiting.values(), *self.installing.values()]
-        return 1 + max(map(_ticket, out), default=0)
+        return min(LAST_TICKET, 1 + max(map(_ticket, out), default=0))
 
     def _counts_in(self, stage: int, record: StatusRecord) -> bool:
         if (

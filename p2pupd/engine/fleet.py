@@ -16,6 +16,7 @@ from p2pupd.engine.own_word import OwnWord
 from p2pupd.engine.shelves import RecordShelf, write
 from p2pupd.engine.tasks import Signal, Tasks
 from p2pupd.engine.telling import Content, Telling
+from p2pupd.host.clock import seconds_passed
 from p2pupd.journal.interface import Journal
 from p2pupd.model.clock import WallClock
 from p2pupd.model.device import Neighbour
@@ -23,6 +24,7 @@ from p2pupd.model.fleet import Stamp, View
 from p2pupd.model.ids import DeviceId, Realm
 from p2pupd.model.release import Manifest, Release
 from p2pupd.trust.identity import Identity
+from p2pupd.wire.records import LONGEST_BEAT
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,8 @@ SMALL_FLOOR: Final = 32
 KEEP_NEWS: Final = 10.0
 KEEP_BEATS: Final = 900.0
 """Seconds after which a change of the view is written down: news, and mere signs of life."""
+JUMP: Final = 60.0
+"""Seconds by which a clock that was set differs at least from one that ran on."""
 RECONSIDER: Final = 1.0
 """Seconds between two looks at what others' news mean for this device."""
 
@@ -49,19 +53,19 @@ class Fleet:
         clock: Callable[[], WallClock],
         neighbours: Callable[[], Iterable[Neighbour]],
         call: Call,
+        passed: Callable[[], float] = seconds_passed,
     ) -> None:
-        """Call `load` before it is used."""
-        self._settings, self._journal = settings, journal
-        self._clock, self._neighbours = clock, neighbours
-        self._index, self._me = Index(), identity.id
-        self._floor = Floor(settings.devices, self._index)
-        self._word = OwnWord(identity, journal)
+        """Call `load` before it is used. `passed` counts seconds, whatever the clock is set to."""
+        self._settings, self._journal, self._clock = settings, journal, clock
+        self._passed, self._offset = passed, clock().now - passed()
+        self._neighbours, self._index, self._me = neighbours, Index(), identity.id
+        self._floor, self._word = Floor(settings.devices, self._index), OwnWord(identity, journal)
         self._shelf = RecordShelf(
             self._floor,
             identity.id,
             realm=realm,
             site=settings.site,
-            clock=clock,
+            clock=self._read,
             direct=self._near,
             overtaken=self._overtaken,
             woke=self._heard,
@@ -95,15 +99,16 @@ class Fleet:
     @property
     def view(self) -> View:
         """All that is known now; it follows what comes later."""
+        self._read()
         return self._floor.view()
 
     def now(self) -> float:
         """The clock's reading, in Unix seconds."""
-        return self._clock().now
+        return self._read().now
 
     def beat(self) -> float:
         """Seconds for which this device may keep silent, on a floor of this size."""
-        return self._settings.beat * max(1.0, len(self._floor) / SMALL_FLOOR)
+        return min(LONGEST_BEAT, self._settings.beat * max(1.0, len(self._floor) / SMALL_FLOOR))
 
     def known(self) -> int:
         """How many devices this one knows of, itself included."""
@@ -162,6 +167,16 @@ class Fleet:
                 tasks.start("fleet-keeping", self._keep())
         finally:
             write(self._journal, *self._shelf.pending())
+
+    def _read(self) -> WallClock:
+        """The clock. Where it was set, what was heard moves with it: set back, it would show nobody
+        who falls silent until it is again where it was, and set ahead, everybody as silent."""
+        read = self._clock()
+        jumped = read.now - self._passed() - self._offset
+        if abs(jumped) > JUMP:
+            self._offset += jumped
+            self._floor.moved(jumped)
+        return read
 
     def _lives(self, device: DeviceId) -> None:
         """That it answers is news where it was silent."""

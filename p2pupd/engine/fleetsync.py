@@ -35,7 +35,8 @@ FAN_OUT: Final = 2
 AT_ONCE: Final = 3
 """Exchanges that this device has under way."""
 ROUNDS: Final = 24
-"""Messages of one exchange at most; what is left then is for the next."""
+LONGEST: Final = 60.0
+"""Messages of one exchange at most, and its seconds; what is left then is for the next."""
 RATE: Final = 2.0
 BURST: Final = 8
 """Exchanges begun per second in the long run, and at once."""
@@ -71,13 +72,15 @@ class FleetSync:
         now: Callable[[], float],
         on_news: Callable[[], None],
         chance: random.Random | None = None,
+        longest: float = LONGEST,
     ) -> None:
-        """`on_news` is called when others have said something new; `now` gives Unix seconds."""
+        """`on_news` is called when others have said something new; `now` gives Unix seconds. An
+        exchange takes `longest` seconds at most."""
         self._settings = settings
         self._realm = realm
         self._index = index
         self._neighbours = neighbours
-        self._call = call
+        self._call, self._longest = call, longest
         self._now = now
         self._on_news = on_news
         self._chance = chance or random.Random()  # noqa: S311 - spreads load, no secret
@@ -201,10 +204,14 @@ class FleetSync:
     async def _exchange(self, task: _Task) -> None:
         neighbour = task.neighbour
         try:
-            view, futile = await self._compare(task)
+            async with asyncio.timeout(self._longest):
+                view, futile = await self._compare(task)
             if view != self.digest:
                 rest = FUTILE_REST if futile else REST
                 self._rests[neighbour.id] = self._loop.time() + rest
+        except TimeoutError:
+            self._rests[neighbour.id] = self._loop.time() + FUTILE_REST
+            log.debug("fleet.exchange-slow with=%s", neighbour.id)
         except UpdateError as error:
             log.debug("fleet.exchange-failed with=%s error=%s", neighbour.id, error)
         finally:
@@ -212,7 +219,8 @@ class FleetSync:
             self._wake.set()
 
     async def _compare(self, task: _Task) -> tuple[bytes, bool]:
-        """The neighbour's digest in the end, and whether both differ and nothing could be moved.
+        """The neighbour's digest in the end, and whether both differ and nothing could be moved:
+        what one of them turns away (a full view, another site) changes neither.
 
         Digests of news that differ while nothing else does are of two moments.
         """
@@ -228,8 +236,10 @@ class FleetSync:
                 continue
             differs = True
             if answer.listed is not None:
-                difference = self._difference(part, answer.listed)
-                more, view, used = await self._move(task.neighbour, part, difference, view)
+                difference, before = self._difference(part, answer.listed), self._at(part)
+                last, used = await self._move(task.neighbour, part, difference, answer)
+                more = (last.digest, self._at(part)) != (answer.digest, before)
+                view = last.view
                 rounds += used
                 moved = moved or more
             for digit, digest in zip(DIGITS, answer.children, strict=False):
@@ -238,21 +248,20 @@ class FleetSync:
         return view, differs and not moved
 
     async def _move(
-        self, neighbour: Neighbour, part: str, difference: Difference, view: bytes
-    ) -> tuple[bool, bytes, int]:
-        """Give and take what differs: whether anything came or went, the digest, the messages."""
+        self, neighbour: Neighbour, part: str, difference: Difference, answer: Answer
+    ) -> tuple[Answer, int]:
+        """Give and take what differs: the last answer, after how many messages."""
         give, want = list(difference.they_lack), list(difference.we_lack)
-        moved, used = False, 0
+        used = 0
         while (give or want) and used < ROUNDS:
             items, count = self._fitting(give)
             del give[:count]
             wanted = tuple(want[: wire.MAX_WANTED])
             ask = Ask(self._realm, part, self._at(part), items, wanted)
             answer = await self._ask(neighbour, ask)
-            used, view = used + 1, answer.view
+            used += 1
             want = want[len(answer.items) :] if answer.items else []
-            moved = moved or bool(items) or bool(answer.items)
-        return moved, view, used
+        return answer, used
 
     def _difference(self, part: str, listed: Mapping[bytes, bytes]) -> Difference:
         """Strangers are not asked for while there is no room for them."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,7 +21,8 @@ log = logging.getLogger(__name__)
 Json = dict[str, Any]
 
 MOST: Final = 1024
-"""Orders that are kept. Only operators can make them; the oldest gives way."""
+"""Orders that are kept. Only operators can make them; the one that was signed first gives way,
+whatever the order in which they came: so all devices keep the same ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class OrderShelf:
         self._operators = frozenset(operators)
         self._note = note
         self._changed = changed
-        self._held: OrderedDict[str, _Held] = OrderedDict()
+        self._held: dict[str, _Held] = {}
         self._keys: dict[bytes, str] = {}
         self._unwritten: asyncio.Queue[tuple[str, bytes, float]] = asyncio.Queue()
         self.orders = SiteOrders()
@@ -83,6 +83,8 @@ class OrderShelf:
         if held is not None and stamp <= held.stamp:
             return (Taken.KNOWN if stamp == held.stamp else Taken.OLD), name_of(key)
         self._keep(key, _Held(order, stamp, raw, heard))
+        if key not in self._held:
+            return Taken.FULL, name_of(key)
         self._unwritten.put_nowait((key, raw, heard))
         self._read()
         self._note("order.taken", order=order.label, operator=order.operator)
@@ -100,6 +102,8 @@ class OrderShelf:
                 f"a later order of the same operator about {order.subject} is known already",
                 reason="replayed",
             )
+        if taken is Taken.FULL:
+            raise RecordError(f"{MOST} later orders are known already", reason="full")
         if taken is Taken.KNOWN:
             raise NothingToDo(f"{order.label}: this order is known already")
         spread(name)
@@ -134,11 +138,11 @@ class OrderShelf:
     def _keep(self, key: str, held: _Held) -> None:
         name = name_of(key)
         self._held[key] = held
-        self._held.move_to_end(key)
         self._keys[name] = key
         self._index.put(name, stamp_bytes(held.stamp), stamp_bytes(held.stamp))
         if len(self._held) > MOST:
-            gone, _ = self._held.popitem(last=False)
+            gone = min(self._held, key=lambda each: (self._held[each].order.sequence, each))
+            del self._held[gone]
             self._index.drop(name_of(gone))
             del self._keys[name_of(gone)]
 

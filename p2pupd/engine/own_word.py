@@ -30,6 +30,7 @@ class OwnWord:
         self._journal = journal
         self._epoch, self._sequence, self._written = 0, 0, 0
         self._said: StatusRecord | None = None
+        self._heard: Stamp | None = None
 
     def load(self) -> None:
         """Go on after the last number that was written down. Blocks."""
@@ -44,10 +45,15 @@ class OwnWord:
     def overtaken(self, stamp: Stamp) -> None:
         """Somebody holds a record of this device with that stamp, later than its own.
 
-        Of the same number it is another one: what the device said after its backup was made.
+        Of the same number it is another one: what the device said after its backup was made. It is
+        heeded before the next record, which another thread may be making just now.
         """
-        numbered = (self._epoch, self._sequence)
-        if (stamp.epoch, stamp.sequence) < numbered or stamp.epoch >= LAST_EPOCH:
+        if stamp.epoch < LAST_EPOCH:
+            self._heard = max(stamp, self._heard or stamp)
+
+    def _heed(self) -> None:
+        stamp, self._heard = self._heard, None
+        if stamp is None or (stamp.epoch, stamp.sequence) < (self._epoch, self._sequence):
             return
         log.warning("fleet.own-record-overtaken epoch=%d sequence=%d", stamp.epoch, stamp.sequence)
         self._epoch, self._sequence = stamp.epoch + 1, 0
@@ -55,18 +61,23 @@ class OwnWord:
 
     def differs(self, content: StatusRecord) -> bool:
         """Whether `content` says something that was not said yet, in this epoch."""
+        self._heed()
+        return self._differs(content)
+
+    def _differs(self, content: StatusRecord) -> bool:
         said = self._said
         return said is None or said.epoch != self._epoch or _lasting(said) != _lasting(content)
 
     def next(self, content: StatusRecord) -> bytes:
         """The next record, signed. Blocks (disk, sometimes). Raises HostError or SpaceError."""
+        self._heed()
         sequence = self._sequence + 1
         if sequence > self._written:
             self._journal.number_own_records(self._epoch, sequence + BLOCK)
             self._written = sequence + BLOCK
         self._sequence = sequence
         said = self._said
-        news = sequence if said is None or self.differs(content) else said.news
+        news = sequence if said is None or self._differs(content) else said.news
         record = replace(content, epoch=self._epoch, sequence=sequence, news=news)
         self._said = record
         return sign(record, self._identity)

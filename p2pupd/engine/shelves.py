@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from p2pupd.core.digest_tree import name_of
@@ -77,11 +78,14 @@ class RecordShelf:
         return self._floor.view()
 
     def take(self, envelope: Envelope, raw: bytes, heard: float) -> tuple[Taken, bytes]:
-        """See Shelf."""
+        """See Shelf. How long ago a record was said is the word of who carries it, so it never
+        makes a device heard of earlier than its record before, or this one, was already."""
         seen = self._judged(envelope, raw, heard)
         device = seen.record.device
         held = self._floor.get(device)
         if device != self._me:
+            if held is not None and seen.stamp >= held.stamp:
+                seen = replace(seen, heard=max(seen.heard, min(held.heard, seen.first)))
             silent = held is not None and held.silent(self._clock().now)
             taken = self._floor.take(seen)
             if silent and taken is Taken.BEAT:
@@ -105,6 +109,7 @@ class RecordShelf:
 
     def load(self, journal: Journal) -> None:
         """Take back what was kept. Blocks. A record that does not count any more is left out."""
+        now = self._clock().now
         for kept in journal.view():
             try:
                 seen = self._judged(unseal(kept.raw, MAX_BYTES), kept.raw, kept.heard)
@@ -117,11 +122,11 @@ class RecordShelf:
                     seen.record,
                     seen.stamp,
                     kept.raw,
-                    kept.heard,
-                    kept.first,
+                    seen.heard,
+                    min(kept.first, now),
                     direct=kept.direct,
-                    alive=kept.alive,
-                    lost=kept.lost,
+                    alive=min(kept.alive, now),
+                    lost=min(kept.lost, now),
                     standing=Standing.OWN if own else Standing.FIRST_USE,
                 )
             )

@@ -10,8 +10,8 @@ from typing import Final
 from p2pupd.engine.logs import Logs
 from p2pupd.errors import ProtocolError, UpdateError
 from p2pupd.feeds.interface import Offer
-from p2pupd.model.fleet import View
-from p2pupd.wire.results import Results, encode
+from p2pupd.model.fleet import Standing, View
+from p2pupd.wire.results import Results, encode, fitting
 from p2pupd.wire.sync import OLDEST, Item
 
 log = logging.getLogger(__name__)
@@ -126,7 +126,11 @@ class TakingHome:
             log.info("results.written source=%s devices=%d logs=%d", source, devices, logs)
 
     def _results(self) -> Results:
+        """Where not all fits: of this device, its neighbours, and who has long been known."""
         now = self._now()
-        entries = self._view().entries.values()
+        entries = sorted(
+            self._view().entries.values(),
+            key=lambda each: (each.standing is not Standing.OWN, not each.direct, each.first),
+        )
         items = (Item(each.raw, min(OLDEST, max(0, int(now - each.heard)))) for each in entries)
-        return Results(max(0, int(now)), tuple(items), self._lines)
+        return Results(max(0, int(now)), fitting(items, self._lines), self._lines)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Final
 
 from p2pupd.core.course import Course, observe, worth_remembering
@@ -33,6 +34,8 @@ from p2pupd.model.release import Release
 
 LONGEST_WAIT: Final = 3600.0
 """Seconds after which closed gates are looked at again at the latest: a clock may have been set."""
+JUMP: Final = 60.0
+"""Seconds by which a clock that was set differs at least from one that ran on."""
 MOST_HALTS: Final = 16
 INTERLOCK_POLL: Final = 5.0
 
@@ -70,12 +73,16 @@ class Turns:
         self._note = note
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
+        self._offset = parts.clock().now - self._started
+        self._moved = False
         self._courses: dict[Key, Course] = {}
         self._consents = Consents()
         self._reserved: _Reservation | None = None
         self._taken: DeploymentId | None = None
         self._alarm: asyncio.TimerHandle | None = None
-        self._saving = asyncio.Lock()
+        self._saving, self._asking = asyncio.Lock(), asyncio.Lock()
+        self._locked: tuple[Gate, ...] = ()
+        self._asked = -inf
 
     async def load(self) -> None:
         """Take up what was remembered."""
@@ -126,8 +133,15 @@ class Turns:
         return tuple(closed_gates(self.question(release, await self.locked())))
 
     async def locked(self) -> tuple[Gate, ...]:
-        """The interlocks that are closed now."""
-        return await closed_interlocks(self._site)
+        """The interlocks that are closed now. News of a floor can come faster than a command
+        answers: it is never asked twice at the same time, and who waited shares an answer."""
+        came = self._loop.time()
+        async with self._asking:
+            if self._asked < came:
+                began = self._loop.time()
+                self._locked = await closed_interlocks(self._site)
+                self._asked = began
+            return self._locked
 
     def gates_of(self, record: StatusRecord, release: Release) -> tuple[Gate, ...]:
         """What follows for another device from policy, orders and records."""
@@ -136,7 +150,7 @@ class Turns:
 
     def question(self, release: Release, locked: tuple[Gate, ...] = ()) -> Question:
         """What core/turn.py is asked about `release` on this device, now."""
-        now, tally = self._parts.clock().now, self.tally(release)
+        now, tally = self._now(), self.tally(release)
         course = self._courses.get(_key(release)) or Course(*_key(release))
         return Question(
             release=release,
@@ -251,6 +265,16 @@ class Turns:
     def _orders(self) -> SiteOrders:
         return self._parts.site.orders()
 
+    def _now(self) -> float:
+        """The clock's reading. Where it was set meanwhile, what was seen moves with it: a stage
+        proves itself in time that passes, not by a device that learns what year it is."""
+        now = self._parts.clock().now
+        jumped = now - self._loop.time() - self._offset
+        if abs(jumped) > JUMP:
+            self._offset, self._moved = self._offset + jumped, True
+            self._courses = {key: each.moved(jumped) for key, each in self._courses.items()}
+        return now
+
     def _ticket(self, release: Release) -> Ticket | None:
         reserved = self._reserved
         if reserved is None or reserved.key != _key(release):
@@ -265,8 +289,9 @@ class Turns:
     async def _remember(self, course: Course) -> None:
         key = (course.component, course.release)
         before = self._courses.get(key) or Course(*key)
-        if course == before:
+        if course == before and not self._moved:
             return
+        self._moved = False
         self._courses[key] = course
         resumed = self._orders.resumed(*key)
         if course.is_halted(resumed) and not before.is_halted(resumed):

@@ -56,6 +56,11 @@ class Clock:
         return os.path.exists(self._settings.word_file)
 
 
+def seconds_passed() -> float:
+    """Counts on whatever the clock is set to, also while the machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 def local_time(now: float) -> LocalTime:
     """What a clock on the wall shows at `now` (Unix seconds), in the daemon's time zone."""
     shown = time.localtime(now)

@@ -38,7 +38,7 @@ MAX_BYTES: Final = 6144
 """A payload within every limit below is shorter."""
 
 NAME_BYTES: Final = 64
-"""Of a model, a group, a hardware id, a site."""
+"""Of a model, a group, a hardware id, a site, an address."""
 VERSION_BYTES: Final = 32
 REASON_BYTES: Final = 32
 DETAIL_BYTES: Final = 96
@@ -187,7 +187,7 @@ def _component(value: Any) -> ComponentId:
 def _link(value: Any) -> Link:
     name, address = _row(value, 2)
     try:
-        if not isinstance(address, str) or str(ip_address(address)) != address:
+        if str(ip_address(_text(address, NAME_BYTES))) != address:
             raise ValueError
     except ValueError as error:
         raise ProtocolError("a link has no IP address") from error

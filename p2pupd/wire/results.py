@@ -1,7 +1,7 @@
 """What a stick carries home: the signed records of a floor, as one device holds them, and lines of
 its devices' histories, each signed by its device."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,6 +13,8 @@ from p2pupd.wire.sync import Item, read_item
 
 VERSION: Final = 1
 MAX_BYTES: Final = 16 * 1024 * 1024
+ROW_BYTES: Final = 16
+"""What an item or a log needs beside its bytes, and the file beside both, at most."""
 PAGE: Final = 512
 """Items of one list; there may be as many lists."""
 
@@ -25,6 +27,18 @@ class Results:
     at: int
     items: tuple[Item, ...]
     logs: tuple[bytes, ...] = ()
+
+
+def fitting(items: Iterable[Item], logs: Sequence[bytes]) -> tuple[Item, ...]:
+    """As many of the items, from the first, as a file takes with the logs."""
+    room = MAX_BYTES - ROW_BYTES * (len(logs) + 2 * PAGE) - sum(map(len, logs))
+    found: list[Item] = []
+    for each in items:
+        room -= len(each.raw) + ROW_BYTES
+        if room < 0:
+            break
+        found.append(each)
+    return tuple(found)
 
 
 def encode(results: Results) -> bytes:

@@ -189,6 +189,16 @@ async def test_a_reading_that_fails_is_told() -> None:
         assert (answer.status, await answer.text()) == (503, "the store cannot be read\n")
 
 
+async def test_whoever_asks_without_end_is_turned_away() -> None:
+    async with _served() as root, aiohttp.ClientSession() as session:
+        seen = []
+        for _ in range(200):
+            async with session.get(f"{root}/metrics") as answer:
+                seen.append(answer.status)
+    assert seen[0] == 200
+    assert 429 in seen
+
+
 def test_without_an_address_nothing_listens() -> None:
     assert listen(MetricsSettings()) is None
 

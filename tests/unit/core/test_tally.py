@@ -9,6 +9,7 @@ from p2pupd.model.deployment import Phase
 from p2pupd.model.fleet import Halt, Standing, StatusRecord
 from p2pupd.model.ids import DeviceId
 from p2pupd.model.release import Release
+from p2pupd.wire.records import MOST, decode, encode
 from tests.builders import COMPONENT, a_release
 from tests.floors import (
     NOW,
@@ -171,6 +172,12 @@ def test_a_halt_counts_unless_it_is_older_than_the_last_resume() -> None:
     assert lifted.halted_by == set()
 
 
+def test_whoever_is_retired_halts_nothing_whatever_it_claims() -> None:
+    said = seen(record(ME, halts=(Halt(COMPONENT, 7, resumed=MOST),)))
+    assert Tally(RELEASE, [said], resumed=5).halted_by == {ME}
+    assert Tally(RELEASE, [said], resumed=5, retired=frozenset({ME})).halted_by == set()
+
+
 def test_tickets_are_served_in_their_order() -> None:
     ours, theirs = (device_of(RELEASE, 1, each) for each in range(2))
     tally = Tally(RELEASE, [seen(doing(theirs, RELEASE, Phase.WAITING, ticket=3))])
@@ -178,6 +185,13 @@ def test_tickets_are_served_in_their_order() -> None:
     assert tally.ahead(ours, 4, NOW) == [theirs]
     assert tally.ahead(ours, 2, NOW) == []
     assert tally.ahead(theirs, 3, NOW) == []
+
+
+def test_a_ticket_that_a_neighbour_made_up_leaves_the_others_one_that_a_record_takes() -> None:
+    liar = doing(device_of(RELEASE, 1, 0), RELEASE, Phase.WAITING, ticket=MOST)
+    ticket = Tally(RELEASE, [seen(liar)]).next_ticket()
+    said = doing(ME, RELEASE, Phase.WAITING, ticket=ticket)
+    assert decode(encode(said), ME) == said
 
 
 def test_the_same_ticket_twice_is_served_in_one_order_everywhere() -> None:
@@ -208,6 +222,13 @@ def test_whoever_waits_in_silence_loses_its_place_but_not_who_installs() -> None
     assert tally.next_ticket() == 3
     assert tally.ahead(DeviceId("me"), 3, NOW) == [installs, waits]
     assert tally.ahead(DeviceId("me"), 3, LATER) == [installs]
+
+
+def test_whoever_died_while_it_installed_gives_its_place_back_when_it_is_retired() -> None:
+    dead = seen(doing(ME, RELEASE, Phase.INSTALLING))
+    other = DeviceId("me")
+    assert Tally(RELEASE, [dead]).ahead(other, 1, LATER) == [ME]
+    assert Tally(RELEASE, [dead], retired=frozenset({ME})).ahead(other, 1, LATER) == []
 
 
 def test_a_floor_is_counted_part_by_part_as_it_is_all_at_once() -> None:

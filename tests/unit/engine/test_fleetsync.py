@@ -1,11 +1,15 @@
+import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
 from nacl.signing import SigningKey
 
+from p2pupd.core.digest_tree import Index
 from p2pupd.core.floor import Taken
 from p2pupd.engine.fleet_settings import FleetSettings
+from p2pupd.engine.fleetsync import FUTILE_REST, FleetSync
 from p2pupd.errors import ProtocolError
+from p2pupd.model.device import Neighbour, Role
 from p2pupd.model.fleet import Stamp
 from p2pupd.model.ids import DeviceId, Realm
 from p2pupd.trust.envelope import seal
@@ -79,6 +83,33 @@ async def test_a_neighbour_that_does_not_answer_keeps_nobody_from_the_others() -
             await stack.enter_async_context(running(each.sync.run()))
             each.tells()
         await eventually(all_same([nodes[0], nodes[2], nodes[3]]))
+
+
+async def test_neighbours_that_never_come_to_an_end_keep_nobody_from_the_others() -> None:
+    asked: list[DeviceId] = []
+
+    async def never(neighbour: Neighbour, _: bytes) -> bytes:
+        asked.append(neighbour.id)
+        return await asyncio.Future[bytes]()
+
+    near = [
+        Neighbour(device(each).id, "127.0.0.1", 1, 1, REALM, "", Role.PEER, "test")
+        for each in range(2, 7)
+    ]
+    sync = FleetSync(
+        SLOW,
+        REALM,
+        Index(),
+        neighbours=lambda: near,
+        call=never,
+        now=lambda: float(NOW),
+        on_news=lambda: None,
+        longest=0.01,
+    )
+    for each in near:
+        sync.told(each.id, b"another!")
+    async with running(sync.run()):
+        await eventually(lambda: len(asked) == len(near), within=3)
 
 
 async def test_a_floor_that_was_cut_in_two_is_one_again_within_ten_seconds_of_the_heal() -> None:
@@ -208,6 +239,14 @@ async def test_the_age_of_what_comes_by_others_counts() -> None:
     assert (await _ask(node, wanted=tuple(node.index.stamps.items()))).items[0].age == 5000
 
 
+@pytest.mark.parametrize("sequence", [1, 2])
+async def test_nobody_makes_another_device_silent_by_a_great_age(sequence: int) -> None:
+    node = ring(1)[0]
+    await _ask(node, signed(7))
+    await _ask(node, signed(7, sequence=sequence), age=wire.OLDEST)
+    assert not node.floor.view().entries[device(7).id].silent(NOW)
+
+
 async def test_a_later_record_of_this_very_device_is_told_and_not_taken() -> None:
     node = ring(1)[0]
     node.says(sequence=3)
@@ -232,3 +271,17 @@ async def test_who_differs_and_has_nothing_to_give_is_left_alone_for_long() -> N
         one.sync.met()
         await eventually(lambda: not one.sync._differing)
     assert one.sent == sent
+
+
+async def test_who_turns_away_all_that_it_is_given_is_left_alone_for_long() -> None:
+    floor: dict[DeviceId, Node] = {}
+    small = FleetSettings(devices=3, interval=3600.0, pace=0.01)  # type: ignore[arg-type]
+    one, other = Node(1, floor, [2], SLOW), Node(2, floor, [1], small)
+    await _ask(one, signed(10), signed(11), signed(12), signed(13))
+    await _ask(other, signed(10), signed(11), signed(12))
+    async with running(one.sync.run()):
+        one.sync.told(other.id, other.sync.digest)
+        await eventually(lambda: one.sync._rests)
+    rest = one.sync._rests[other.id] - asyncio.get_running_loop().time()
+    assert set(other.sync.dropped) == {"full"}
+    assert rest > FUTILE_REST / 2

@@ -9,7 +9,7 @@ from nacl.signing import SigningKey
 
 from p2pupd.core.digest_tree import Index
 from p2pupd.core.floor import Taken
-from p2pupd.engine.orders import OrderShelf
+from p2pupd.engine.orders import MOST, OrderShelf
 from p2pupd.errors import NothingToDo, RecordError
 from p2pupd.journal.settings import JournalSettings
 from p2pupd.journal.sqlite import SqliteJournal
@@ -25,8 +25,8 @@ OPERATOR = ANNE.verify_key.encode().hex()
 REALM = Realm("0" * 16)
 
 
-def signed(kind: OrderKind, sequence: int) -> bytes:
-    order = Order(kind, REALM, "", OPERATOR, 1, sequence, ComponentId("os"), 7)
+def signed(kind: OrderKind, sequence: int, release: int = 7) -> bytes:
+    order = Order(kind, REALM, "", OPERATOR, 1, sequence, ComponentId("os"), release)
     return sign(order, NaClSigner(ANNE))
 
 
@@ -85,6 +85,19 @@ async def test_a_replayed_order_changes_nothing(rig: Rig) -> None:
         Taken.OLD,
     ]
     assert len(rig.told) == 1
+
+
+async def test_of_too_many_orders_the_one_signed_first_gives_way_in_whatever_order_they_come(
+    rig: Rig,
+) -> None:
+    raws = [signed(OrderKind.HOLD, number, release=number) for number in range(1, MOST + 2)]
+    assert [rig.take(each) for each in raws] == [Taken.NEWS] * len(raws)
+    other = rig.fresh()
+    for raw in reversed(raws):
+        other.take(unseal(raw, MAX_BYTES), raw, 9.0)
+    assert other.listing() == rig.shelf.listing()
+    assert rig.take(raws[0]) is Taken.FULL
+    assert rig.shelf.orders.held("os", 1) is None
 
 
 async def test_an_order_that_is_handed_over_spreads_once(rig: Rig) -> None:

@@ -51,6 +51,20 @@ def test_after_a_restart_the_same_content_is_no_news(path: Path) -> None:
     assert _next(word).news == said.news
 
 
+def test_whoever_is_overtaken_while_it_speaks_knows_its_epoch_after_a_restart(path: Path) -> None:
+    class Interrupted(SqliteJournal):
+        def number_own_records(self, epoch: int, sequence: int) -> None:
+            super().number_own_records(epoch, sequence)
+            word.overtaken(Stamp(5, 10))
+
+    word = OwnWord(device(1), Interrupted(path, JournalSettings()))
+    word.load()
+    said = [_next(word), _next(word)]
+    assert said[-1].epoch == 6
+    after = _next(_started(path))
+    assert (after.epoch, after.sequence) > (6, said[-1].sequence)
+
+
 @pytest.mark.parametrize("number", [1, 900])
 def test_a_device_that_lost_count_goes_on_in_the_next_epoch(path: Path, number: int) -> None:
     word = _started(path)

@@ -99,6 +99,24 @@ async def test_a_stage_soaks_from_when_it_was_first_seen_to_succeed_over_restart
     assert await held(again, CANARIES) == []
 
 
+@pytest.mark.parametrize("seconds", [1e9, -9e5])
+async def test_a_clock_that_is_set_neither_ends_a_soak_nor_begins_it_anew(
+    make: Make, seconds: float
+) -> None:
+    rig = make(settle=0)
+    rig.hears(own(rig), canary(rig, working))
+    turns = await turns_of(rig)
+    assert await held(turns, CANARIES) == ["soak"]
+    rig.now += seconds
+    rig.hears(canary(rig, working))
+    assert await held(turns, CANARIES) == ["soak"]
+    again = await turns_of(rig)
+    assert await held(again, CANARIES) == ["soak"]
+    rig.now += 600
+    rig.hears(canary(rig, working))
+    assert await held(await turns_of(rig), CANARIES) == []
+
+
 async def test_a_halt_is_noted_once_told_and_lifted_by_a_resume_only(make: Make) -> None:
     rig = make(settle=0)
     rig.hears(own(rig), canary(rig, reverted))
@@ -205,6 +223,20 @@ async def test_a_gate_that_opens_by_itself_is_looked_at_when_it_does(make: Make)
     rig.now += 599.9
     assert await held(turns, PLAIN) == ["deferred"]
     await eventually(lambda: rig.looks == 1, within=2)
+
+
+async def test_an_interlock_is_not_asked_by_many_at_the_same_time(
+    make: Make, tmp_path: Path
+) -> None:
+    asked = tmp_path / "asked"
+    turns = await turns_of(make(interlock_command=["sh", "-c", f"echo >> {asked}; sleep 0.2"]))
+    async with asyncio.TaskGroup() as group:
+        for _ in range(8):
+            group.create_task(turns.locked())
+    assert len(asked.read_text()) <= 2
+    asked.unlink()
+    assert await turns.locked() == ()
+    assert asked.exists()
 
 
 async def test_production_that_runs_delays_a_restart_and_is_noted_once(

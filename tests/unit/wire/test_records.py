@@ -71,6 +71,8 @@ def test_what_a_later_version_adds_is_ignored() -> None:
         {"n": True},
         {"at": wire.MOST + 1},
         {"beat": wire.LONGEST_BEAT + 1},
+        {"ln": [["eth0", "fe80::1%\x1b[2J"]]},
+        {"ln": [["eth0", "fe80::1%" + "e" * 64]]},
         {"role": "king"},
         {"role": []},
         {"port": 65536},
