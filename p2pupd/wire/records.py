@@ -187,7 +187,7 @@ def _component(value: Any) -> ComponentId:
 def _link(value: Any) -> Link:
     name, address = _row(value, 2)
     try:
-        if str(ip_address(_text(address, NAME_BYTES))) != address:
+        if str(ip_address(printable(address, NAME_BYTES, "links"))) != address:
             raise ValueError
     except ValueError as error:
         raise ProtocolError("a link has no IP address") from error

@@ -29,10 +29,12 @@ def changed(old: bytes, share: float) -> bytes:
 
 @needs_root
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("share", [0.5, 0.1])
+@pytest.mark.parametrize(("share", "most"), [(0.5, 1.15), (0.1, 1.5)])
 async def test_what_half_the_floor_has_already_reaches_the_other_half_too(
-    tmp_path: Path, share: float
+    tmp_path: Path, share: float, most: float
 ) -> None:
+    """`most` is how often the seed may send what nobody had. Where little is new, its guess of what
+    others will make of their old packs has more to lose on a busy machine."""
     publisher = await Publisher(tmp_path / "office").init()
     image = await publisher.release(SIZE, packed=True)
     old = image.read_bytes()
@@ -50,7 +52,7 @@ async def test_what_half_the_floor_has_already_reaches_the_other_half_too(
                 await publisher.release(SIZE, packed=True, content=new)
                 await publisher.stick(floor.stick)
                 await until(lambda: _carries(seed, 2), 30, "the seed has the new release")
-                await _update(seed, have, lack, new)
+                assert await _update(seed, have, lack) <= most
 
 
 async def _carries(seed: Device, number: int) -> bool:
@@ -61,8 +63,9 @@ async def _carries(seed: Device, number: int) -> bool:
     )
 
 
-async def _update(seed: Device, have: list[Device], lack: list[Device], new: bytes) -> None:
-    """All devices are switched on at the same time, and take the release."""
+async def _update(seed: Device, have: list[Device], lack: list[Device]) -> float:
+    """All devices are switched on at the same time, and take the release. How often the seed sends
+    what nobody had."""
     before = (await scraped(seed, "socket"))["p2pupd_bytes_total", "out", "lan"]
     for each in [*have, *lack]:
         each.settings = {**each.settings, **WAITS}
@@ -81,4 +84,4 @@ async def _update(seed: Device, have: list[Device], lack: list[Device], new: byt
         assert given > 2 * length
         nobody = length - min(made)
         print(f"pack {length}, nobody has {nobody}, the seed sent {sent}: {sent / nobody:.2f}")
-        assert sent <= 1.15 * nobody
+        return float(sent / nobody)
