@@ -58,7 +58,7 @@ class SwarmSettings:
         check=within(2, 200),
     )
     handout: int = setting(
-        9,
+        8,
         "From so many devices on, a seed chooses which piece it sends to whom; with fewer, each"
         " device asks for pieces, which begins sooner. Of a pack it always chooses, unless there"
         " is one device only.",
