@@ -8,7 +8,6 @@ from random import Random
 from typing import Final
 
 from p2pupd.core.windows import LocalTime
-from p2pupd.engine.fleetsync import FAN_OUT
 from p2pupd.model.deployment import Phase
 from p2pupd.model.fleet import Update
 from p2pupd.model.ids import DeviceId
@@ -17,6 +16,8 @@ from scenarios.sim.device import Device, Library, carried
 from scenarios.sim.laws import Laws
 from scenarios.sim.view import Cells, View
 
+FAN_OUT: Final = 3
+"""One more than the daemon tells at once: here no hello shows whose digest differs."""
 COMPARES: Final = 60.0
 SMALL: Final = 32
 SLOWEST: Final = 6
