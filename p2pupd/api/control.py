@@ -28,12 +28,11 @@ from p2pupd.api.metrics import metrics_route
 from p2pupd.api.openapi import description
 from p2pupd.errors import NotAllowed, UpdateError, UsageError
 from p2pupd.model.metrics import Reading
+from p2pupd.model.numbers import LARGEST
 
 Json = dict[str, Any]
 BODY_LIMIT: Final = 64 * 1024
 HISTORY_LIMIT: Final = 1000
-LARGEST: Final = (1 << 53) - 1
-"""Largest number in a request, as in signed metadata."""
 
 log = logging.getLogger(__name__)
 

@@ -3,9 +3,9 @@
 from typing import Any, Final
 
 from p2pupd import __version__
+from p2pupd.model.numbers import LARGEST
 
 Json = dict[str, Any]
-LARGEST: Final = (1 << 53) - 1
 ABSOLUTE: Final = r"^/[^\u0000]*$"
 BASE64: Final = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 TEXT: Final[Json] = {"type": "string"}

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, NewType, get_args, get_origin, get_type_hints
 
+from p2pupd.model.numbers import LARGEST
 from p2pupd.model.setting import CHECK, NO_PATH, Bytes, Seconds
 
 Mistake = tuple[str, str]
@@ -18,8 +19,6 @@ _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.ASCII | re.
 SIZES: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _TIME: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", re.ASCII)
 DURATIONS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-LARGEST: Final = (1 << 53) - 1
-"""Largest number and size of a setting, as in signed metadata."""
 LONGEST: Final = 36500 * 86400.0
 """Seconds: the longest duration of a setting."""
 

@@ -16,6 +16,7 @@ from p2pupd.core.waves import place, stage_of
 from p2pupd.model.deployment import Phase
 from p2pupd.model.fleet import Seen, Standing, StatusRecord, Update
 from p2pupd.model.ids import DeviceId
+from p2pupd.model.numbers import LARGEST
 from p2pupd.model.release import Release
 from p2pupd.model.rollout import WHOLE
 
@@ -26,9 +27,6 @@ BLAMELESS: Final = frozenset(
     {"no-space", "fetch-failed", "source-gone", "neighbour-busy", "protocol", "rollback-wanted"}
 )
 """Reasons of an end that are not the release's fault."""
-
-LAST_TICKET: Final = (1 << 53) - 1
-"""The greatest that a record takes. Whoever has the same number goes by its place."""
 
 _ENDS: Final = frozenset({Phase.CONFIRMED, Phase.REVERTED, Phase.FAILED})
 
@@ -265,9 +263,10 @@ class Tally:
 
     def next_ticket(self) -> int:
         """Higher than all that are out, as far as a record takes it: a neighbour may claim any
-        number, and who then said a greater one would be heard by nobody."""
+        number, and who then said a greater one would be heard by nobody. Whoever has the same
+        one goes by its place."""
         out = [*self.waiting.values(), *self.installing.values()]
-        return min(LAST_TICKET, 1 + max(map(_ticket, out), default=0))
+        return min(LARGEST, 1 + max(map(_ticket, out), default=0))
 
     def _counts_in(self, stage: int, record: StatusRecord) -> bool:
         if (

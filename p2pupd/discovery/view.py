@@ -227,12 +227,15 @@ class View:
         if candidate.failures >= self._settings.lost_after:
             self._drop(candidate, "silent")
         longest = min(RETRY_EACH * len(self._candidates), RETRY_MOST)
-        pause = min(delay(candidate.failures, 0), longest)
         spread = ASK_SPREAD if candidate.active else RETRY_SPREAD
-        candidate.due = self._loop.time() + pause * (1 - self._chance() * spread)
+        candidate.due = self._after(min(delay(candidate.failures, 0), longest), spread)
         known = self._candidates.get(asked.id) is candidate
         if known and candidate.failures >= self._settings.forget_after:
             del self._candidates[asked.id]
+
+    def _after(self, seconds: float, spread: float) -> float:
+        """When so many seconds are over, or up to that share of them earlier, by chance."""
+        return self._loop.time() + seconds * (1 - self._chance() * spread)
 
     def _answered(self, candidate: Candidate, asked: Neighbour, hello: Hello) -> None:
         if self._candidates.get(asked.id) is not candidate:
@@ -241,9 +244,7 @@ class View:
         now = static.neighbour_of(hello, asked.host, asked.port, asked.source, self._clock())
         candidate.active = now
         candidate.failures = 0
-        candidate.due = self._loop.time() + self._settings.check_interval * (
-            1 - self._chance() * ASK_SPREAD
-        )
+        candidate.due = self._after(self._settings.check_interval, ASK_SPREAD)
         if before is None or replace(before, last_seen=now.last_seen) != now:
             if before is None:
                 log.info("neighbour.found id=%s host=%s via=%s", now.id, now.host, now.source)

@@ -9,6 +9,7 @@ from typing import Final
 from p2pupd.core.copies import Copies, copies
 from p2pupd.core.digest_tree import Index
 from p2pupd.core.floor import Floor
+from p2pupd.core.jumps import Jumps
 from p2pupd.engine.fleet_report import STATES, Json, copies_picture, fleet_picture
 from p2pupd.engine.fleet_settings import FleetSettings
 from p2pupd.engine.fleetsync import Call, FleetSync
@@ -33,8 +34,6 @@ SMALL_FLOOR: Final = 32
 KEEP_NEWS: Final = 10.0
 KEEP_BEATS: Final = 900.0
 """Seconds after which a change of the view is written down: news, and mere signs of life."""
-JUMP: Final = 60.0
-"""Seconds by which a clock that was set differs at least from one that ran on."""
 RECONSIDER: Final = 1.0
 """Seconds between two looks at what others' news mean for this device."""
 
@@ -57,7 +56,7 @@ class Fleet:
     ) -> None:
         """Call `load` before it is used. `passed` counts seconds, whatever the clock is set to."""
         self._settings, self._journal, self._clock = settings, journal, clock
-        self._passed, self._offset = passed, clock().now - passed()
+        self._passed, self._jumps = passed, Jumps(clock().now, passed())
         self._neighbours, self._index, self._me = neighbours, Index(), identity.id
         self._floor, self._word = Floor(settings.devices, self._index), OwnWord(identity, journal)
         self._shelf = RecordShelf(
@@ -172,9 +171,7 @@ class Fleet:
         """The clock. Where it was set, what was heard moves with it: set back, it would show nobody
         who falls silent until it is again where it was, and set ahead, everybody as silent."""
         read = self._clock()
-        jumped = read.now - self._passed() - self._offset
-        if abs(jumped) > JUMP:
-            self._offset += jumped
+        if jumped := self._jumps.seen(read.now, self._passed()):
             self._floor.moved(jumped)
         return read
 

@@ -79,9 +79,11 @@ class Telling:
     async def _wait(self, record: StatusRecord | None, beat: float) -> None:
         """Until something may have changed. While bytes move nobody says that they do; where there
         is no record, which is tried again, a beat that is overdue is no reason to hurry."""
-        moving = record is not None and record.deployment and record.deployment.length > 0
-        look = LOOK * max(1, self._devices() / FEW)
-        pause = look if record is None else min(beat, look) if moving else beat
+        look, pause = LOOK * max(1, self._devices() / FEW), beat
+        if record is None:
+            pause = look
+        elif record.deployment and record.deployment.length > 0:
+            pause = min(beat, look)
         try:
             async with asyncio.timeout(max(0, pause)):
                 await self._changed.wait()

@@ -8,6 +8,7 @@ from math import inf
 from typing import Final
 
 from p2pupd.core.course import Course, observe, worth_remembering
+from p2pupd.core.jumps import Jumps
 from p2pupd.core.orders import SiteOrders
 from p2pupd.core.tally import Tally
 from p2pupd.core.turn import (
@@ -34,8 +35,6 @@ from p2pupd.model.release import Release
 
 LONGEST_WAIT: Final = 3600.0
 """Seconds after which closed gates are looked at again at the latest: a clock may have been set."""
-JUMP: Final = 60.0
-"""Seconds by which a clock that was set differs at least from one that ran on."""
 MOST_HALTS: Final = 16
 INTERLOCK_POLL: Final = 5.0
 
@@ -73,7 +72,7 @@ class Turns:
         self._note = note
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
-        self._offset = parts.clock().now - self._started
+        self._jumps = Jumps(parts.clock().now, self._started)
         self._moved = False
         self._courses: dict[Key, Course] = {}
         self._consents = Consents()
@@ -269,9 +268,8 @@ class Turns:
         """The clock's reading. Where it was set meanwhile, what was seen moves with it: a stage
         proves itself in time that passes, not by a device that learns what year it is."""
         now = self._parts.clock().now
-        jumped = now - self._loop.time() - self._offset
-        if abs(jumped) > JUMP:
-            self._offset, self._moved = self._offset + jumped, True
+        if jumped := self._jumps.seen(now, self._loop.time()):
+            self._moved = True
             self._courses = {key: each.moved(jumped) for key, each in self._courses.items()}
         return now
 

@@ -17,6 +17,7 @@ from p2pupd.model.ids import (
     ComponentId,
     Sha256,
 )
+from p2pupd.model.numbers import LARGEST
 from p2pupd.model.release import (
     Artifact,
     ArtifactFormat,
@@ -32,7 +33,7 @@ from p2pupd.trust.policy import parse_rollout, rollout_object
 
 SCHEMA: Final = 1
 MAX_LENGTH: Final = 1 << 40
-MAX_RELEASE: Final = (1 << 53) - 1
+MAX_RELEASE: Final = LARGEST
 MAX_ITEMS: Final = 64
 NOTES_PATTERN: Final = re.compile(r"[\n\t\x20-\x7e]{0,4096}", re.ASCII)
 MIN_PIECE: Final = 1 << 14

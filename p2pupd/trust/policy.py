@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from p2pupd.core.windows import window_mistake
+from p2pupd.model.numbers import LARGEST
 from p2pupd.model.rollout import EVERYBODY, WHOLE, Rollout, Wave
 
 MAX_WAVES: Final = 16
@@ -16,7 +17,6 @@ MAX_GROUPS: Final = 16
 MAX_WINDOWS: Final = 16
 MAX_SOAK_MINUTES: Final = 60 * 24 * 90
 MAX_CONCURRENT: Final = 1_000_000
-MAX_TIME: Final = (1 << 53) - 1
 GROUP_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 
 
@@ -42,7 +42,7 @@ def parse_rollout(value: Any) -> Rollout:
         canary_soak_minutes=soak,
         max_failures=limit,
         windows=_windows(said["windows"]) if "windows" in said else (),
-        deadline=_optional(said, "deadline", 1, MAX_TIME),
+        deadline=_optional(said, "deadline", 1, LARGEST),
         max_concurrent=_optional(said, "maxConcurrent", 1, MAX_CONCURRENT),
     )
 

@@ -20,6 +20,7 @@ from p2pupd.model.fleet import (
     Update,
 )
 from p2pupd.model.ids import COMPONENT_PATTERN, ComponentId, DeviceId, Realm
+from p2pupd.model.numbers import LARGEST
 from p2pupd.wire import codec
 from p2pupd.wire.fields import (
     LAST_PORT,
@@ -53,7 +54,7 @@ MAX_HALTS: Final = 16
 HOLD_BYTES: Final = 8
 LONGEST_BEAT: Final = 7 * 24 * 3600
 """Seconds; who would be silent for longer is not waited for."""
-MOST: Final = (1 << 53) - 1
+MOST: Final = LARGEST
 LAST_EPOCH: Final = (1 << 32) - 1
 
 COUNTS: Final = ("lan", "uplink", "usb", "reuse", "sent", "wasted")

@@ -50,7 +50,8 @@ class Disk(ground.Disk):
 
     def __init__(self, holder: str, path: Path) -> None:
         self.path = path
-        self._holder = holder
+        self.holder = holder
+        self.mount = ("--volume", f"{holder}:{path}")
 
     def fill(self, size: int) -> None:
         """See Disk."""
@@ -61,7 +62,7 @@ class Disk(ground.Disk):
         self._do(f"rm {self.path}/logs")
 
     def _do(self, command: str) -> None:
-        docker("exec", self._holder, "sh", "-c", command)
+        docker("exec", self.holder, "sh", "-c", command)
 
 
 class Contained(Device):
@@ -133,7 +134,7 @@ class Containers(Ground):
         self._options = options
         self._subnet = f"10.{80 + os.getpid() % 100}.{next(_FLOORS) % 256}"
         self._hosts: list[Host] = []
-        self._disks: dict[Host, tuple[str, str]] = {}
+        self._disks: dict[Host, Disk] = {}
 
     def up(self) -> None:
         """Make the network, once nothing is left of those whose makers were killed."""
@@ -145,7 +146,7 @@ class Containers(Ground):
 
     def down(self) -> None:
         """Remove everything, whatever state it is in."""
-        disks = [name for name, _ in self._disks.values()]
+        disks = [each.holder for each in self._disks.values()]
         names = [*(each.container for each in self._hosts), *disks]
         for command in (("unpause", *names), ("rm", "--force", "--volumes", *names)):
             if names:
@@ -183,7 +184,7 @@ class Containers(Ground):
             each for key, value in environment.items() for each in ("--env", f"{key}={value}")
         ]
         if host in self._disks:
-            options += ["--volume", self._disks[host][1]]
+            options += self._disks[host].mount
         command: tuple[str, ...] = ("p2pupd", "daemon", "--config", str(device.config_file))
         if device.installs:
             command = ("boot", str(directory), str(device.config_file))
@@ -193,13 +194,12 @@ class Containers(Ground):
     def disk(self, host: ground.Host, path: Path, size: int) -> ground.Disk:
         """See Ground."""
         assert isinstance(host, Host)
-        name = f"{host.container}-disk"
+        disk = self._disks[host] = Disk(f"{host.container}-disk", path)
         made = ("--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", f"o=size={size},mode=1777")
-        docker("volume", "create", *made, name)
-        self._disks[host] = (name, f"{name}:{path}")
-        docker("run", "--detach", "--init", "--name", name, "--volume", f"{name}:{path}",
+        docker("volume", "create", *made, disk.holder)
+        docker("run", "--detach", "--init", "--name", disk.holder, *disk.mount,
             "--network", "none", "--no-healthcheck", self._image, "sleep", "infinity")  # fmt: skip
-        return Disk(name, path)
+        return disk
 
     def wake(self, host: ground.Host) -> None:
         """See Ground: a container that sleeps."""
