@@ -49,7 +49,7 @@ def _typed(name: str, clone: Path) -> None:
 @pytest.mark.containers
 @engine.needs_engine
 @needs_tool("docker-compose")
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_commands_of_the_page_end_with_every_device_confirmed(clone: Path) -> None:
     _typed("offline", clone)
     _typed("floor", clone)

@@ -98,12 +98,13 @@ async def test_when_an_uplink_dies_another_takes_over(ground: Ground, tmp_path: 
     office = Office(tmp_path / "office", size)
     server = ground.host()
     ground.wake(server)
-    url = {"url": f"http://{server.address}:{PORT}", "interval": 1, "rate": "2M"}
+    url = {"url": f"http://{server.address}:{PORT}", "interval": 1, "rate": "1M"}
     office.release(1, hardware="another-board")
     with served(office.directory, f"{server.address}:{PORT}", server.prefix):
         async with fleet(ground, office.anchor) as made:
             linked = PATIENT | {"uplink": url}
-            mortal, left = (made.device(name, settings=linked) for name in ("mortal", "left"))
+            mortal = made.device("mortal", settings=linked | WAITS)
+            left = made.device("left", settings=linked)
             others = [made.device(f"d{number}", settings=PATIENT) for number in range(5)]
             await mortal.start()
             async with powered([left, *others]):
