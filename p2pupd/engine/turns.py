@@ -10,6 +10,7 @@ from typing import Final
 from p2pupd.core.course import Course, observe, worth_remembering
 from p2pupd.core.jumps import Jumps
 from p2pupd.core.orders import SiteOrders
+from p2pupd.core.tallies import Tallies
 from p2pupd.core.tally import Tally
 from p2pupd.core.turn import (
     Gate,
@@ -74,6 +75,7 @@ class Turns:
         self._started = self._loop.time()
         self._jumps = Jumps(parts.clock().now, self._started)
         self._moved = False
+        self._tallies = Tallies()
         self._courses: dict[Key, Course] = {}
         self._consents = Consents()
         self._reserved: _Reservation | None = None
@@ -172,14 +174,10 @@ class Turns:
         )
 
     def tally(self, release: Release) -> Tally:
-        """What the floor proves about it."""
-        orders = self._orders
-        return Tally(
-            release,
-            self._parts.view().entries.values(),
-            retired=orders.retired(),
-            resumed=orders.resumed(*_key(release)),
-        )
+        """What the floor proves about it; it goes on with the floor until it is asked for again."""
+        orders, view = self._orders, self._parts.view()
+        resumed = orders.resumed(*_key(release))
+        return self._tallies.of(release, view, retired=orders.retired(), resumed=resumed)
 
     async def watch(self, releases: Iterable[Release]) -> None:
         """See whether the floor halts one of them, also where this device is done with it."""
