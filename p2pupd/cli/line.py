@@ -1,27 +1,11 @@
 """`pause`, `resume`, `reload`: care for the line. What holds at the moment, `status` tells."""
 
 from collections.abc import Callable
-from typing import Any
 
 import click
 
 from p2pupd.api.control_client import ControlClient
-from p2pupd.cli.options import device_options
-from p2pupd.config.structure import duration
-
-
-class Duration(click.ParamType[float]):
-    """A duration as in the configuration, in seconds."""
-
-    name = "duration"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        try:
-            return duration(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+from p2pupd.cli.options import Duration, device_options
 
 
 @click.command(epilog="Example: p2pupd pause --for 2h")

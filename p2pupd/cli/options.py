@@ -10,9 +10,24 @@ import click
 
 from p2pupd.api.control_client import ControlClient
 from p2pupd.config.load import Location, find_control, load_config
+from p2pupd.config.structure import duration
 from p2pupd.errors import ConfigError
 
 R = TypeVar("R")
+
+
+class Duration(click.ParamType[float]):
+    """A duration as in the configuration, in seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        try:
+            return duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def _places(command: Callable[..., R]) -> Callable[..., R]:

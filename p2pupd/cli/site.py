@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from p2pupd.api.control_client import ControlClient
-from p2pupd.cli.options import device_options
+from p2pupd.cli.options import Duration, device_options
 from p2pupd.cli.signing import DIRECTORY, Secrets, passphrase_options
 from p2pupd.config.structure import byte_count
 from p2pupd.errors import UsageError
@@ -150,11 +150,23 @@ site.add_command(
 
 
 @site.command(epilog="Example: p2pupd site retire bqa4tze…")
-@click.argument("device")
+@click.argument("device", required=False)
 @click.option("--undo", is_flag=True, help="Let it take part again.")
+@click.option(
+    "--silent",
+    type=Duration(),
+    metavar="TIME",
+    help="All that gave no sign of life for so long (12h), until each is heard again.",
+)
 @_order_options
-def retire(device: str, undo: bool, desk: _Desk) -> None:
+def retire(device: str | None, undo: bool, silent: float | None, desk: _Desk) -> None:
     """Take DEVICE out of rollouts: no wave waits for it, and it installs nothing by itself."""
+    if (device is None) is (silent is None) or (undo and silent is not None):
+        raise UsageError("name a DEVICE, or how long devices were --silent (they come back alone)")
+    if silent is not None:
+        desk.give(OrderKind.WRITE_OFF, value=max(0, int(time.time() - silent)))
+        return
+    assert device is not None
     if DEVICE_PATTERN.fullmatch(device) is None:
         device = _device(desk.client("the whole id"), device)
     desk.give(OrderKind.RETIRE, device=device, value=0 if undo else 1)

@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from p2pupd.api.control_client import ControlClient
-from p2pupd.cli.line import Duration
-from p2pupd.cli.options import device_options, json_option, print_json, reading_options
+from p2pupd.cli.options import Duration, device_options, json_option, print_json, reading_options
 
 
 @click.command(epilog="Example: p2pupd why bqa4tze")

@@ -7,6 +7,7 @@ resume, the greater sequence does: the one that was signed later.
 from collections.abc import Iterable
 from typing import Final
 
+from p2pupd.model.fleet import View
 from p2pupd.model.ids import DeviceId
 from p2pupd.model.orders import Order, OrderKind
 
@@ -51,6 +52,19 @@ class SiteOrders:
             for (kind, _), order in self._last.items()
             if kind is OrderKind.RETIRE and order.value and order.device is not None
         )
+
+    def written_off(self, view: View, now: float) -> frozenset[DeviceId]:
+        """Who is retired, and who is silent since before the time that an operator named: nobody
+        waits for them. Whoever is heard again counts again."""
+        order = self._last.get((OrderKind.WRITE_OFF, "site"))
+        if order is None:
+            return self.retired()
+        silent = (
+            device
+            for device, seen in view.entries.items()
+            if seen.silent(now) and seen.last_sign < order.value
+        )
+        return self.retired().union(silent)
 
     def seed_cap(self) -> int | None:
         """Bytes per second for all seeds together, 0 for no cap; None where nobody ordered any."""

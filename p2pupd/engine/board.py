@@ -44,7 +44,7 @@ class Board:
         self.look()
         now = self._fleet.now()
         releases = self._engine.manifest.releases if self._engine.manifest else ()
-        found = self._fleet.copies(releases, self._orders.orders.retired())
+        found = self._fleet.copies(releases, self._orders.orders)
         return {
             "now": now,
             "devices": self._devices(releases, now),

@@ -24,8 +24,8 @@ class CopiesWatch:
         manifest = self._engine.manifest
         if not self._engine.ready.is_set():
             return
-        retired = self._engine.parts.site.orders().retired()
-        found = self._fleet.copies(manifest.releases if manifest else (), retired)
+        orders = self._engine.parts.site.orders()
+        found = self._fleet.copies(manifest.releases if manifest else (), orders)
         enough = {each.release for each in found if each.enough}
         for each in found:
             if each.enough and self._enough is not None and each.release not in self._enough:

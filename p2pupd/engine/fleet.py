@@ -10,6 +10,7 @@ from p2pupd.core.copies import Copies, copies
 from p2pupd.core.digest_tree import Index
 from p2pupd.core.floor import Floor
 from p2pupd.core.jumps import Jumps
+from p2pupd.core.orders import SiteOrders
 from p2pupd.engine.fleet_report import STATES, Json, copies_picture, fleet_picture
 from p2pupd.engine.fleet_settings import FleetSettings
 from p2pupd.engine.fleetsync import Call, FleetSync
@@ -144,12 +145,10 @@ class Fleet:
         near = [each.id for each in self._neighbours()]
         return fleet_picture(self.view, near, self.now())
 
-    def copies(
-        self, releases: Iterable[Release], retired: frozenset[DeviceId]
-    ) -> tuple[Copies, ...]:
-        """How often the floor, without its `retired` devices, holds each of them."""
-        wanted = self._settings.copies
-        return copies(self.view, releases, wanted, self.now(), retired=retired)
+    def copies(self, releases: Iterable[Release], orders: SiteOrders) -> tuple[Copies, ...]:
+        """How often the floor, without the devices that were retired, holds each of them."""
+        wanted, view, now = self._settings.copies, self.view, self.now()
+        return copies(view, releases, wanted, now, retired=orders.written_off(view, now))
 
     async def run(self, content: Content, on_news: Callable[[bool], None]) -> None:
         """Until cancelled.
@@ -220,10 +219,10 @@ class Fleet:
                 await asyncio.to_thread(write, self._journal, changed, gone)
 
 
-def site_picture(fleet: Fleet, manifest: Manifest | None, retired: frozenset[DeviceId]) -> Json:
+def site_picture(fleet: Fleet, manifest: Manifest | None, orders: SiteOrders) -> Json:
     """The floor in a few figures, and whether the stick may be removed (None: nothing to hold)."""
     view, now = fleet.view, fleet.now()
-    found = fleet.copies(manifest.releases if manifest else (), retired)
+    found = fleet.copies(manifest.releases if manifest else (), orders)
     silent = sum(each.silent(now) for each in view.entries.values())
     return {
         "devices": len(view.entries),

@@ -96,7 +96,7 @@ class Operations:
             "sources": engine.sources.listing(),
             "uplink": self._uplink(),
             "limits": self._line.picture(),
-            "site": site_picture(self._fleet, engine.manifest, self._orders.orders.retired())
+            "site": site_picture(self._fleet, engine.manifest, self._orders.orders)
             | {"orders": self._orders.listing()},
         }
 

@@ -176,8 +176,9 @@ class Turns:
     def tally(self, release: Release) -> Tally:
         """What the floor proves about it; it goes on with the floor until it is asked for again."""
         orders, view = self._orders, self._parts.view()
+        retired = orders.written_off(view, self._parts.clock().now)
         resumed = orders.resumed(*_key(release))
-        return self._tallies.of(release, view, retired=orders.retired(), resumed=resumed)
+        return self._tallies.of(release, view, retired=retired, resumed=resumed)
 
     async def watch(self, releases: Iterable[Release]) -> None:
         """See whether the floor halts one of them, also where this device is done with it."""

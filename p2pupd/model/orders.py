@@ -1,6 +1,7 @@
 """What a site's operator orders: signed once, carried by every device, obeyed by all."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from p2pupd.model.ids import ComponentId, DeviceId, Realm
@@ -9,12 +10,14 @@ from p2pupd.model.ids import ComponentId, DeviceId, Realm
 class OrderKind(StrEnum):
     """HOLD: nobody begins to install the release. RESUME: a hold or a halt of it is over.
     APPROVE: the consent that devices may ask for. RETIRE: a device takes no part in rollouts.
+    WRITE_OFF: nobody reckons with devices that have been silent for long, until they speak again.
     SEED_CAP: how much all seeds of the site upload together."""
 
     HOLD = "hold"
     RESUME = "resume"
     APPROVE = "approve"
     RETIRE = "retire"
+    WRITE_OFF = "write-off"
     SEED_CAP = "seed-cap"
 
 
@@ -25,7 +28,7 @@ class Order:
     `sequence` is Unix milliseconds of its signing, or one more than the last order's; `epoch` grows
     when that count was lost. HOLD, RESUME and APPROVE name `component` and `release`, RETIRE a
     `device`. `value` is 1, or 0 for a RETIRE that is taken back; of a SEED_CAP bytes per second, 0
-    for none.
+    for none; of a WRITE_OFF the Unix seconds of the last sign of life that still counts.
     """
 
     kind: OrderKind
@@ -53,4 +56,7 @@ class Order:
             return f"seed-cap {self.value} bytes/s" if self.value else "seed-cap lifted"
         if self.kind is OrderKind.RETIRE:
             return f"retire {self.device}" if self.value else f"retire no more {self.device}"
+        if self.kind is OrderKind.WRITE_OFF:
+            since = datetime.fromtimestamp(self.value, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+            return f"retire who is silent since {since}"
         return f"{self.kind} {self.component} release {self.release}"

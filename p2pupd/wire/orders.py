@@ -12,6 +12,9 @@ from p2pupd.wire.records import LAST_EPOCH, MOST, NAME_BYTES
 
 VERSION: Final = 1
 MAX_BYTES: Final = 512
+LAST_TIME: Final = 253402300799
+"""Unix seconds of the last second of the year 9999."""
+_MOST: Final = {OrderKind.SEED_CAP: MOST, OrderKind.WRITE_OFF: LAST_TIME}
 KEYS: Final = {"v", "kind", "realm", "site", "e", "n", "co", "rel", "dev", "val"}
 
 
@@ -63,5 +66,6 @@ def _check(order: Order) -> None:
         raise ProtocolError(f"a {order.kind} names a device, or none, wrongly")
     if (order.component is not None) is not about_release or (order.release and not about_release):
         raise ProtocolError(f"a {order.kind} names a release, or none, wrongly")
-    if order.value > 1 and order.kind is not OrderKind.SEED_CAP:
+    most = _MOST.get(order.kind, 1)
+    if order.value > most:
         raise ProtocolError(f"a {order.kind} has a value that it cannot have")

@@ -1,5 +1,6 @@
 """A rollout on real daemons: it halts where devices fail, and goes on where an operator says so."""
 
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from scenarios.lib.fleet import (
     all_reach,
     events,
     fleet,
+    knows,
     on,
     p2pupd,
     powered,
@@ -100,6 +102,34 @@ async def test_a_release_that_fails_halts_everywhere_until_an_operator_resumes_i
         assert told.count("rollout.halted") == 2
         assert "deployment.installing" not in told
         await _mended(canary, later, operator)
+
+
+async def test_devices_that_are_gone_are_retired_together(tmp_path: Path) -> None:
+    office = Office(tmp_path / "careful", SIZE)
+    one = Rollout(max_concurrent=1)
+    office.add(1, size=SIZE, component=COMPONENT, hardware_ids=(HARDWARE,), rollout=one)
+    operator = tmp_path / "operator"
+    orders = {"operators": [await _operator(operator, office.anchor)], "settle": SETTLE}
+    async with fleet(None, office.anchor) as careful:
+        seed = careful.seed(settings=QUICK | {"site": orders})
+        here = careful.device("here", settings=QUICK | {"site": orders})
+        gone = [careful.device(f"gone{each}", settings=QUICK) for each in range(3)]
+
+        async def waits() -> bool:
+            return "cut-off" in await _codes(here)
+
+        async with powered([seed, here]):
+            async with powered(gone):
+                for each in (seed, here):
+                    await knows(each, 4)
+            for each in gone:
+                await each.stop(signal.SIGKILL)
+            office.stick(tmp_path / "pocket").rename(careful.stick)
+            await until(waits, 60, "most of the floor is silent")
+            await on(here, "site", "retire", "--silent", "1s", "--operator", str(operator), PASS)
+            await all_reach([here], "confirmed", within=60)
+            [order] = (await here.status() or {})["site"]["orders"]
+            assert order["kind"] == "write-off"
 
 
 async def _mended(canary: Device, later: Device, operator: Path) -> None:

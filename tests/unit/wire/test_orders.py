@@ -17,7 +17,10 @@ RETIRE = Order(OrderKind.RETIRE, Realm("0" * 16), "", ANNE, 1, 5, device=DEVICE,
 CAP = Order(OrderKind.SEED_CAP, Realm("0" * 16), "", ANNE, 1, 5, value=1 << 20)
 
 
-@pytest.mark.parametrize("order", [HOLD, RETIRE, CAP])
+GONE = Order(OrderKind.WRITE_OFF, Realm("0" * 16), "", ANNE, 1, 5, value=253402300799)
+
+
+@pytest.mark.parametrize("order", [HOLD, RETIRE, CAP, GONE])
 def test_an_order_comes_back(order: Order) -> None:
     assert decode(encode(order), ANNE) == order
 
@@ -30,6 +33,8 @@ def test_an_order_comes_back(order: Order) -> None:
         {"kind": "explode"},
         {"kind": "retire"},
         {"kind": "seed-cap"},
+        {"kind": "write-off"},
+        {"kind": "write-off", "co": "", "rel": 0, "val": 253402300800},
         {"realm": "x"},
         {"site": 5},
         {"site": "a\nb"},
