@@ -11,6 +11,9 @@ from p2pupd.model.deployment import Deployment, Phase
 LEFT: Final = "rollback-wanted"
 """The reason of a deployment that the operator went back from."""
 
+HALTED: Final = "halted"
+"""The reason of one that the device went back from before it had started into the release."""
+
 Step = tuple[Deployment, tuple[Command, ...]]
 
 
@@ -55,7 +58,7 @@ def _facts(record: Deployment, event: on.Event, row: Row) -> dict[str, Any]:
             return {} if refusal is None else refusal.fields()
         case on.TurnHeld() | on.HealthFailed():
             return {"reason": event.reason, "detail": event.detail}
-        case on.NewerRelease() | on.CancelWanted() | on.RollbackWanted():
+        case on.NewerRelease() | on.CancelWanted() | on.RollbackWanted() | on.Halted():
             return {"reason": _SLUGS[type(event)], "detail": event.detail}
         case on.Written(slot=slot, previous_slot=previous):
             return {"slot": slot, "previous_slot": previous}
@@ -72,8 +75,8 @@ def _facts(record: Deployment, event: on.Event, row: Row) -> dict[str, Any]:
 def _failure(
     record: Deployment, event: on.OfferRejected | on.CommandFailed, row: Row
 ) -> dict[str, Any]:
-    """What goes wrong on the operator's way back does not hide that it was asked for."""
-    if row.to is Phase.REVERTING and record.reason == LEFT:
+    """What goes wrong on a way back that was asked for does not hide that it was."""
+    if row.to is Phase.REVERTING and record.reason in (LEFT, HALTED):
         return {}
     return {"reason": event.reason, "detail": event.detail, "code": event.code}
 
@@ -82,6 +85,7 @@ _SLUGS = {
     on.NewerRelease: "superseded",
     on.CancelWanted: "cancelled",
     on.RollbackWanted: LEFT,
+    on.Halted: HALTED,
 }
 
 

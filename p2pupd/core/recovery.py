@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
+from p2pupd.core.lifecycle import HALTED
 from p2pupd.core.transitions import MAX_ATTEMPTS
 from p2pupd.errors import ContentError, FetchError, SpaceError
 from p2pupd.model import commands as do
@@ -45,11 +46,12 @@ def recover(record: Deployment) -> tuple[Deployment, do.Command | on.Event]:
 def proved_bad(record: Deployment) -> bool:
     """Would the same release end the same way here? Then it is remembered and not tried again.
 
-    Wrong bytes and installing in vain, as often as it is tried, are the release's fault; lack of
-    space, bytes that could not be had, and a boot environment that cannot be read are not.
+    Whoever went back before it had started into the release has proved nothing. Wrong bytes and
+    installing in vain, as often as it is tried, are the release's fault; lack of space, bytes that
+    could not be had, and a boot environment that cannot be read are not.
     """
     if record.phase is Phase.REVERTED:
-        return True
+        return record.reason != HALTED
     blameless = record.code in (SpaceError.code, FetchError.code)
     in_vain = record.code == ContentError.code or record.attempt + 1 >= MAX_ATTEMPTS
     return record.phase is Phase.FAILED and in_vain and not blameless

@@ -24,7 +24,10 @@ INSTALLS: Final = frozenset({Phase.INSTALLING, Phase.ARMED, Phase.TRIAL, Phase.R
 """The phases in which a device is busy with the release and may not work."""
 
 BLAMELESS: Final = frozenset(
-    {"no-space", "fetch-failed", "source-gone", "neighbour-busy", "protocol", "rollback-wanted"}
+    {
+        *("no-space", "fetch-failed", "source-gone", "neighbour-busy", "protocol"),
+        *("rollback-wanted", "halted"),
+    }
 )
 """Reasons of an end that are not the release's fault."""
 

@@ -131,6 +131,7 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(_P.ARMED, on.CommandFailed, _P.ARMED, (do.ReadBoot,), "may repeat", _may_repeat, again=True),
     Row(_P.ARMED, on.CommandFailed, _P.REVERTING, (do.RollBack,)),
     Row(_P.ARMED, on.RollbackWanted, _P.REVERTING, (do.RollBack,)),
+    Row(_P.ARMED, on.Halted, _P.REVERTING, (do.RollBack,)),
 
     Row(_P.TRIAL, on.HealthPassed, _P.TRIAL, (do.Commit,)),
     Row(_P.TRIAL, on.HealthFailed, _P.REVERTING, (do.RollBack,)),

@@ -146,6 +146,11 @@ def _held(asked: Question) -> Iterator[Gate]:
         yield Gate("hold", f"the operator {order.operator[:8]} holds it; a signed resume ends that")
 
 
+def halt(asked: Question) -> Gate | None:
+    """Why a device that has not started into the release yet must not do so any more."""
+    return next(_halted(asked), None)
+
+
 def _halted(asked: Question) -> Iterator[Gate]:
     limit = asked.release.rollout.max_failures
     if not asked.course.is_halted(asked.tally.resumed):

@@ -183,7 +183,9 @@ class Handlers:
 
     async def _reboot(self, record: Deployment, command: do.Command) -> Result:
         if record.phase is Phase.ARMED:
-            await self.turns.interlocked()
+            halted = await self.turns.restarting(_release(record))
+            if halted is not None:
+                return on.Halted(record.id, halted.detail)
         log.info("device.reboots id=%s attempt=%d", command.deployment, command.attempt)
         await self._parts.reboot()
         raise HostError("the device did not restart; see device.reboot_command", reason="reboot")

@@ -20,6 +20,7 @@ from p2pupd.core.turn import (
     closed_gates,
     deferrable,
     floor_gates,
+    halt,
     wants_ticket,
 )
 from p2pupd.engine.courses import Consents, CourseFile, Key
@@ -187,10 +188,15 @@ class Turns:
             if install and release.component == install.component and worth_remembering(release):
                 await self._remember(self.question(release).course)
 
-    async def interlocked(self) -> None:
-        """Return when production does not run."""
+    async def restarting(self, release: Release) -> Gate | None:
+        """Return when production does not run; with a gate where the floor has halted the release
+        meanwhile: then the device must not start into it."""
         told = False
-        while locked := await self.locked():
+        while True:
+            locked = await self.locked()
+            halted = halt(self.question(release))
+            if halted or not locked:
+                return halted
             if not told:
                 self._note("restart.waits", detail=locked[0].detail)
             told = True

@@ -105,6 +105,13 @@ class RollbackWanted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Halted(Event):
+    """The floor halted the release before this device had started into it."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class NewerRelease(Event):
     """A newer release took this one's place before it was installed."""
 

@@ -104,6 +104,35 @@ async def test_a_release_that_fails_halts_everywhere_until_an_operator_resumes_i
         await _mended(canary, later, operator)
 
 
+async def test_whoever_waits_to_restart_goes_back_when_the_release_is_halted(
+    tmp_path: Path,
+) -> None:
+    office = Office(tmp_path / "limited", SIZE)
+    limit = Rollout(max_failures=200)
+    office.add(1, size=SIZE, component=COMPONENT, hardware_ids=(HARDWARE,), rollout=limit)
+    async with fleet(None, office.anchor) as limited:
+        seed = limited.seed(settings=QUICK)
+        bad = limited.device("bad", settings=QUICK, healthy=False)
+        busy = limited.device("busy", settings=QUICK | {"site": _armed_is_busy(limited)})
+
+        async def back() -> bool:
+            said = await _said(seed, busy)
+            ends = [each["reason"] for each in said.get("history", ())]
+            return ends == ["halted"] and "halted" in await _codes(busy)
+
+        async with powered([seed, bad, busy]):
+            office.stick(tmp_path / "pocket").rename(limited.stick)
+            await until(back, 60, "it is back, and held by the halt")
+            status = await busy.status() or {}
+            assert (status["installed"]["release"], status["bad"], busy.boots) == (0, [], 1)
+
+
+def _armed_is_busy(floor: Fleet) -> Json:
+    """Production runs whenever its slot is armed."""
+    state = floor.directory / "busy" / "boot.json"
+    return {"interlock_command": ["sh", "-c", f'! grep -q \'"armed": *"B"\' {state}']}
+
+
 async def test_devices_that_are_gone_are_retired_together(tmp_path: Path) -> None:
     office = Office(tmp_path / "careful", SIZE)
     one = Rollout(max_concurrent=1)

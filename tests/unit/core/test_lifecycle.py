@@ -1,7 +1,7 @@
 import pytest
 
 from p2pupd.core.lifecycle import step
-from p2pupd.core.recovery import recover
+from p2pupd.core.recovery import proved_bad, recover
 from p2pupd.core.transitions import MAX_ATTEMPTS, TABLE
 from p2pupd.model import commands as do
 from p2pupd.model import events as on
@@ -200,11 +200,33 @@ def test_the_operator_can_go_back(phase: Phase) -> None:
     assert commands == [do.RollBack]
 
 
-def test_what_goes_wrong_on_the_operators_way_back_does_not_hide_that_it_was_asked_for() -> None:
-    record, _ = after(a_record(Phase.CONFIRMED), on.RollbackWanted(ID, "asked"))
+@pytest.mark.parametrize(
+    ("phase", "asks", "reason"),
+    [
+        (Phase.CONFIRMED, on.RollbackWanted(ID, "asked"), "rollback-wanted"),
+        (Phase.ARMED, on.Halted(ID, "two failed"), "halted"),
+    ],
+)
+def test_what_goes_wrong_on_a_way_back_does_not_hide_that_it_was_asked_for(
+    phase: Phase, asks: on.Event, reason: str
+) -> None:
+    record, _ = after(a_record(phase), asks)
     again, commands = after(record, on.CommandFailed(ID, "boot-control", "read-only", 1))
-    assert (again.phase, again.reason) == (Phase.REVERTING, "rollback-wanted")
+    assert (again.phase, again.reason) == (Phase.REVERTING, reason)
     assert commands == [do.RollBack]
+
+
+def test_whoever_runs_the_old_slot_goes_back_from_a_halted_release_without_a_restart() -> None:
+    record, commands = after(a_record(Phase.ARMED), on.Halted(ID, "two failed"))
+    assert commands == [do.RollBack]
+    record, commands = after(record, on.Booted(ID, OLD_RUNS))
+    assert (record.phase, record.reason, commands) == (Phase.REVERTED, "halted", [])
+    assert not proved_bad(record)
+
+
+def test_a_release_that_runs_already_is_not_left_for_a_halt() -> None:
+    for phase in (Phase.TRIAL, Phase.CONFIRMED):
+        assert after(a_record(phase), on.Halted(ID, "two failed")) == (a_record(phase), [])
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ def of(said: StatusRecord, resumed: int = 0, release: Release = RELEASE) -> Evid
         (doing(ME, a_release(8), Phase.TRIAL), Evidence.OPEN),
         (doing(ME, RELEASE, Phase.REVERTING, reason="unhealthy"), Evidence.FAILED),
         (doing(ME, RELEASE, Phase.REVERTING, reason="rollback-wanted"), Evidence.INSTALLS),
+        (doing(ME, RELEASE, Phase.REVERTING, reason="halted"), Evidence.INSTALLS),
+        (reverted(ME, RELEASE, reason="halted"), Evidence.OPEN),
         (reverted(ME, RELEASE), Evidence.FAILED),
         (reverted(ME, RELEASE, reason="rollback-wanted"), Evidence.OPEN),
         (record(ME, history=(ended(RELEASE, Phase.FAILED),)), Evidence.FAILED),

@@ -245,15 +245,28 @@ async def test_production_that_runs_delays_a_restart_and_is_noted_once(
     busy = tmp_path / "busy"
     rig = make(interlock_file=str(busy))
     turns = await turns_of(rig)
-    await turns.interlocked()
+    assert await turns.restarting(PLAIN) is None
     assert rig.said == []
     busy.touch()
     [gate] = await turns.gates(PLAIN)
     assert gate.reason == "interlock"
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.3):
-            await turns.interlocked()
+            await turns.restarting(PLAIN)
     assert rig.said == ["restart.waits"]
+
+
+async def test_nobody_starts_into_a_release_that_was_halted_meanwhile(make: Make) -> None:
+    rig = make(settle=0)
+    rig.hears(own(rig), canary(rig))
+    turns = await turns_of(rig)
+    assert await turns.restarting(CANARIES) is None
+    rig.hears(canary(rig, reverted))
+    gate = await turns.restarting(CANARIES)
+    assert gate is not None
+    assert gate.reason == "halted"
+    rig.ordered(OrderKind.RESUME, sequence=5)
+    assert await turns.restarting(CANARIES) is None
 
 
 async def test_of_another_device_only_what_the_floor_proves_is_told(make: Make) -> None:
