@@ -32,6 +32,7 @@ class Device:
 
     healthy: bool
     new_boots: bool
+    halted: bool
     cuts: list[int]
     boot: BootFacts = field(default_factory=lambda: BootFacts("A", "A", None))
     complete: set[str] = field(default_factory=lambda: {"A"})
@@ -72,7 +73,7 @@ class Device:
             case do.ArmTrial():
                 self.boot = replace(boot, armed="B", tries_left=1)
             case do.Reboot():
-                raise PowerCutError
+                return self.reboot()
             case do.Probe():
                 return on.HealthPassed(ID) if self.healthy else on.HealthFailed(ID, "bad", "")
             case do.Commit():
@@ -83,6 +84,11 @@ class Device:
                 self.boot = replace(boot, primary="A", armed=None, tries_left=0)
         self.tick()
         return on.Booted(ID, self.boot)
+
+    def reboot(self) -> on.Event:
+        if self.halted and self.journaled.phase is Phase.ARMED:
+            return on.Halted(ID, "")
+        raise PowerCutError
 
     def run(self) -> None:
         record, first = recover(self.journaled)
@@ -101,12 +107,13 @@ class Device:
 @given(
     healthy=st.booleans(),
     new_boots=st.booleans(),
+    halted=st.booleans(),
     cuts=st.lists(st.integers(1, 40), max_size=6, unique=True),
 )
 def test_a_device_survives_power_cuts_anywhere(
-    healthy: bool, new_boots: bool, cuts: list[int]
+    healthy: bool, new_boots: bool, halted: bool, cuts: list[int]
 ) -> None:
-    device = Device(healthy, new_boots, cuts)
+    device = Device(healthy, new_boots, halted, cuts)
     for _ in range(60):
         device.power_on()
         try:
@@ -123,6 +130,7 @@ def test_a_device_survives_power_cuts_anywhere(
     else:
         assert device.boot.booted == "A"
     if not cuts:
-        expected = Phase.CONFIRMED if healthy and new_boots else Phase.REVERTED
-        assert device.journaled.phase is expected
+        works = healthy and new_boots and not halted
+        assert device.journaled.phase is (Phase.CONFIRMED if works else Phase.REVERTED)
+        assert (device.journaled.reason == "halted") is halted
         assert device.journaled.release == a_release()
