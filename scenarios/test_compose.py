@@ -32,7 +32,8 @@ def clone(tmp_path: Path) -> Iterator[Path]:
 
 
 def _environment() -> dict[str, str]:
-    return os.environ | {"COMPOSE_PROJECT_NAME": f"p2pupd{os.getpid()}"}
+    """Smaller releases than a user's: 17 devices share this machine with other tests."""
+    return os.environ | {"COMPOSE_PROJECT_NAME": f"p2pupd{os.getpid()}", "SIZE": "16M"}
 
 
 def _typed(name: str, clone: Path) -> None:

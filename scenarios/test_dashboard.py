@@ -72,6 +72,7 @@ async def test_thirty_two_devices_are_followed_through_a_rollout(tmp_path: Path)
             for each in peers:
                 await knows(each, DEVICES, within=180)
             await page.goto(f"http://{seed.address}:{PORT}/")
+            await page.locator(".tile").nth(DEVICES).wait_for()
             assert await page.locator(".tile").count() == DEVICES + 1
             await page.evaluate(NOTE)
             office.stick(tmp_path / "pocket").rename(floor.stick)
