@@ -116,6 +116,29 @@ async def test_a_halt_is_said_first_with_what_ends_it(tmp_path: Path) -> None:
     assert " left" not in banner[: banner.index("</section>")]
 
 
+async def test_one_address_leaves_room_for_the_others_to_follow(tmp_path: Path) -> None:
+    async with showing(tmp_path, 3) as shown:
+        greedy, other = (
+            aiohttp.ClientSession(
+                shown.url, connector=aiohttp.TCPConnector(limit=0, local_addr=(address, 0))
+            )
+            for address in ("127.0.0.77", "127.0.0.78")
+        )
+        async with greedy, other:
+            found = VERSION.search(await (await other.get("/")).text())
+            assert found is not None
+            follow = f"/events/floor?since={found[1]}"
+            streams = [await greedy.get(follow) for _ in range(25)]
+            assert [each.status for each in streams] == [200] * 24 + [503]
+            assert (await other.get(follow)).status == 200
+            streams[0].close()
+
+            async def room() -> bool:
+                return (await greedy.get(follow)).status == 200
+
+            await until(room, 20, "whoever leaves makes room")
+
+
 async def test_an_operator_signs_in_acts_and_signs_out(tmp_path: Path) -> None:
     async with showing(tmp_path) as shown, browser(shown) as session:
         form = await _signed_in(session, shown)

@@ -6,7 +6,7 @@ elsewhere, no frame around it. Nothing that came from a device becomes markup (d
 
 import asyncio
 import hashlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -54,6 +54,8 @@ QUIET: Final = ("phase.changed",)
 """Lines that only the whole log has."""
 READERS: Final = 48
 """So many pages are followed at once."""
+OF_ONE_ADDRESS: Final = 24
+"""And so many of them from one address, which may be a proxy of many."""
 DEVICES: Final = 64
 """Pages of so many devices are remembered."""
 STALL: Final = 30.0
@@ -81,7 +83,7 @@ class Dashboard:
         self._floor = Live(self._floor_parts, controls.news)
         self._log = Live(self._log_parts, controls.news)
         self._devices: OrderedDict[str, Live] = OrderedDict()
-        self._readers = 0
+        self._readers: Counter[str] = Counter()
 
     def routes(self) -> list[web.RouteDef]:
         """For an application that hides who it runs on, and that decides who may call."""
@@ -140,12 +142,13 @@ class Dashboard:
         return await self._stream(request, self._live(request.match_info["device"]))
 
     async def _stream(self, request: web.Request, live: Live) -> web.StreamResponse:
-        if self._readers >= READERS:
+        reader = request.remote or ""
+        if self._readers.total() >= READERS or self._readers[reader] >= OF_ONE_ADDRESS:
             raise web.HTTPServiceUnavailable(headers={"Retry-After": "10"})
         since = request.headers.get("Last-Event-ID") or request.query.get("since", "")
         headers = HEADERS | {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         response = web.StreamResponse(headers=headers)
-        self._readers += 1
+        self._readers[reader] += 1
         try:
             await response.prepare(request)
             async with aclosing(live.follow(since)) as told:
@@ -155,7 +158,7 @@ class Dashboard:
         except (ConnectionError, TimeoutError, UpdateError):
             response.force_close()
         finally:
-            self._readers -= 1
+            self._readers -= Counter({reader: 1})
         return response
 
     # -- parts -----------------------------------------------------------------------------------
