@@ -1,8 +1,9 @@
 """What somebody holds, as a tree of digests: two who differ find out where without listing all.
 
-Each item has a name of 8 bytes (from the SHA-256 of its key) and a value that tells its versions
-apart. A part is a prefix of the name in hex digits; `""` is everything. The digest of a part says
-all that is in it. Equal digests mean equal contents, whatever the order in which they came.
+Each item has a name of 8 bytes (from the SHA-256 of its key; those of orders begin with a zero
+byte, and no others) and a value that tells its versions apart. A part is a prefix of the name in
+hex digits; `""` is everything. The digest of a part says all that is in it. Equal digests mean
+equal contents, whatever the order in which they came.
 """
 
 import hashlib
@@ -13,6 +14,8 @@ from typing import Final
 NAME_BYTES: Final = 8
 DIGEST_BYTES: Final = 8
 CHILDREN: Final = 16
+ORDERS: Final = b"\0"
+"""The first byte of all names of orders."""
 DEEPEST: Final = 2 * NAME_BYTES
 DIGITS: Final = "0123456789abcdef"
 _CACHED: Final = 2
@@ -20,8 +23,14 @@ _CACHED: Final = 2
 
 
 def name_of(key: str) -> bytes:
-    """The name of the item with that key."""
-    return hashlib.sha256(key.encode()).digest()[:NAME_BYTES]
+    """The name of the item with that key; in no case one that orders have."""
+    name = hashlib.sha256(key.encode()).digest()[:NAME_BYTES]
+    return name if name[:1] != ORDERS else b"\1" + name[1:]
+
+
+def name_of_order(key: str) -> bytes:
+    """The name of an operator's order: who has no room for strangers still asks for orders."""
+    return ORDERS + hashlib.sha256(key.encode()).digest()[: NAME_BYTES - 1]
 
 
 def digest_of(said: Iterable[bytes]) -> bytes:

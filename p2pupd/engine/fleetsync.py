@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from p2pupd.core.digest_tree import DIGITS, Difference, Index, compare
+from p2pupd.core.digest_tree import DIGITS, ORDERS, Difference, Index, compare
 from p2pupd.core.floor import Taken
 from p2pupd.core.token_bucket import TokenBucket
 from p2pupd.engine.fleet_settings import FleetSettings
@@ -264,12 +264,14 @@ class FleetSync:
         return answer, used
 
     def _difference(self, part: str, listed: Mapping[bytes, bytes]) -> Difference:
-        """Strangers are not asked for while there is no room for them."""
+        """Strangers are not asked for while there is no room for them; orders always are."""
         mine = self._index.stamps.items(part)
         difference = compare(mine, listed)
         if not any(shelf.full for shelf in self._shelves.values()):
             return difference
-        known = tuple(each for each in difference.we_lack if each in mine)
+        known = tuple(
+            each for each in difference.we_lack if each in mine or each.startswith(ORDERS)
+        )
         return Difference(difference.they_lack, known)
 
     async def _ask(self, neighbour: Neighbour, ask: Ask) -> Answer:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from p2pupd.core.digest_tree import Index, name_of
+from p2pupd.core.digest_tree import Index, name_of_order
 from p2pupd.core.floor import Taken, stamp_bytes
 from p2pupd.core.orders import SiteOrders, shelf_key
 from p2pupd.errors import NothingToDo, RecordError, UpdateError
@@ -81,15 +81,15 @@ class OrderShelf:
         key = shelf_key(order)
         held = self._held.get(key)
         if held is not None and stamp <= held.stamp:
-            return (Taken.KNOWN if stamp == held.stamp else Taken.OLD), name_of(key)
+            return (Taken.KNOWN if stamp == held.stamp else Taken.OLD), name_of_order(key)
         self._keep(key, _Held(order, stamp, raw, heard))
         if key not in self._held:
-            return Taken.FULL, name_of(key)
+            return Taken.FULL, name_of_order(key)
         self._unwritten.put_nowait((key, raw, heard))
         self._read()
         self._note("order.taken", order=order.label, operator=order.operator)
         self._changed()
-        return Taken.NEWS, name_of(key)
+        return Taken.NEWS, name_of_order(key)
 
     def hand_over(self, raw: bytes, now: float, spread: Callable[[bytes], None]) -> str:
         """Take an order that an operator handed to this device, and `spread` it by its name; what
@@ -136,15 +136,15 @@ class OrderShelf:
         return verify(envelope, self._realm, self._site, self._operators)
 
     def _keep(self, key: str, held: _Held) -> None:
-        name = name_of(key)
+        name = name_of_order(key)
         self._held[key] = held
         self._keys[name] = key
         self._index.put(name, stamp_bytes(held.stamp), stamp_bytes(held.stamp))
         if len(self._held) > MOST:
             gone = min(self._held, key=lambda each: (self._held[each].order.sequence, each))
             del self._held[gone]
-            self._index.drop(name_of(gone))
-            del self._keys[name_of(gone)]
+            self._index.drop(name_of_order(gone))
+            del self._keys[name_of_order(gone)]
 
     async def run(self) -> None:
         """Write down what came, until cancelled. A full disk costs an order after a restart, when

@@ -7,26 +7,31 @@ from typing import Any
 import pytest
 from nacl.signing import SigningKey
 
-from p2pupd.core.digest_tree import Index
+from p2pupd.core.digest_tree import ORDERS, Index, name_of, name_of_order
 from p2pupd.core.floor import Taken
+from p2pupd.engine.fleet_settings import FleetSettings
 from p2pupd.engine.orders import MOST, OrderShelf
 from p2pupd.errors import NothingToDo, RecordError
 from p2pupd.journal.settings import JournalSettings
 from p2pupd.journal.sqlite import SqliteJournal
-from p2pupd.model.ids import ComponentId, Realm
+from p2pupd.model.ids import ComponentId, DeviceId, Realm
 from p2pupd.model.orders import Order, OrderKind
+from p2pupd.trust import records
 from p2pupd.trust.envelope import unseal
 from p2pupd.trust.keys import NaClSigner
 from p2pupd.trust.orders import MAX_BYTES, sign
+from tests import saying
+from tests.gossiping import Node
 from tests.support import eventually, running
 
 ANNE = SigningKey(b"a" * 32)
 OPERATOR = ANNE.verify_key.encode().hex()
 REALM = Realm("0" * 16)
+FEW = FleetSettings(devices=3, interval=3600.0, pace=0.01)  # type: ignore[arg-type]
 
 
-def signed(kind: OrderKind, sequence: int, release: int = 7) -> bytes:
-    order = Order(kind, REALM, "", OPERATOR, 1, sequence, ComponentId("os"), release)
+def signed(kind: OrderKind, sequence: int, release: int = 7, realm: Realm = REALM) -> bytes:
+    order = Order(kind, realm, "", OPERATOR, 1, sequence, ComponentId("os"), release)
     return sign(order, NaClSigner(ANNE))
 
 
@@ -38,11 +43,13 @@ class Rig:
         self.told: list[str] = []
         self.shelf = self.fresh()
 
-    def fresh(self, operator: str = OPERATOR) -> OrderShelf:
+    def fresh(
+        self, operator: str = OPERATOR, index: Index | None = None, realm: Realm = REALM
+    ) -> OrderShelf:
         shelf = OrderShelf(
-            Index(),
+            index or Index(),
             self.journal,
-            realm=REALM,
+            realm=realm,
             site="",
             operators=[operator],
             note=self._note,
@@ -98,6 +105,30 @@ async def test_of_too_many_orders_the_one_signed_first_gives_way_in_whatever_ord
     assert other.listing() == rig.shelf.listing()
     assert rig.take(raws[0]) is Taken.FULL
     assert rig.shelf.orders.held("os", 1) is None
+
+
+async def test_whoever_has_no_room_for_strangers_still_hears_of_orders(rig: Rig) -> None:
+    floor: dict[DeviceId, Node] = {}
+    one, other = Node(1, floor, [2], FEW), Node(2, floor, [1], FEW)
+    shelves = [rig.fresh(index=each.index, realm=saying.REALM) for each in (one, other)]
+    for node, shelf, strangers in zip((one, other), shelves, ((10, 11), (12, 13)), strict=True):
+        node.says()
+        node.sync.add(shelf)
+        for each in strangers:
+            raw = saying.signed(each)
+            node.shelf.take(unseal(raw, records.MAX_BYTES), raw, saying.NOW)
+    raw = signed(OrderKind.HOLD, 5, realm=saying.REALM)
+    shelves[1].take(unseal(raw, MAX_BYTES), raw, 9.0)
+    assert one.shelf.full
+    async with running(one.sync.run()):
+        one.sync.told(other.id, other.sync.digest)
+        await eventually(lambda: shelves[0].orders.held("os", 7) is not None)
+
+
+def test_orders_have_names_of_their_own() -> None:
+    keys = [str(each) for each in range(2000)]
+    assert {name_of_order(each)[:1] for each in keys} == {ORDERS}
+    assert ORDERS not in {name_of(each)[:1] for each in keys}
 
 
 async def test_an_order_that_is_handed_over_spreads_once(rig: Rig) -> None:
