@@ -16,6 +16,8 @@ from tests.swarming import BarePeer, an_address, an_artifact, bare_peer, member
 
 MIB = 1 << 20
 SEEDS = 2
+UNREAD = 4
+"""Pieces of each seed that a process on a busy machine may not have taken from its sockets yet."""
 
 
 async def killed_at(artifact: Artifact, directory: Path, seeds: list[BarePeer], done: int) -> None:
@@ -62,7 +64,7 @@ async def test_after_a_kill_no_verified_piece_is_fetched_again(tmp_path: Path, l
         kept = artifact.piece_length * good_pieces(
             artifact, content, tmp_path / "a" / artifact.pieces_root
         )
-        assert one.sent + two.sent - kept <= SEEDS * artifact.piece_length
+        assert one.sent + two.sent - kept <= SEEDS * UNREAD * artifact.piece_length
         one.unlimited()
         two.unlimited()
         async with member(tmp_path / "a") as alice:
