@@ -175,6 +175,7 @@ def order_shelf(
         realm=fixed.verifier.realm,
         site=settings.fleet.site,
         operators=settings.site.operators,
+        settle=settings.site.settle,
         note=lambda event, **fields: engine().note(event, **fields),
         changed=changed,
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from p2pupd.assembly import install_part, open_disk
 from p2pupd.config.load import load_config
-from p2pupd.core.orders import NO_ORDERS, SiteOrders
+from p2pupd.core.orders import NO_ORDERS, Came, SiteOrders
 from p2pupd.demo import device as demo
 from p2pupd.engine.courses import CourseFile
 from p2pupd.engine.loop import Engine
@@ -106,6 +106,11 @@ class Rig:
             Order(each, Realm("0" * 16), "", OPERATOR, 1, sequence, component, release)
             for each in kinds
         )
+
+    def writes_off(self, silence: int, said: float) -> None:
+        """An operator has written off who was silent for so long, and has given no other order."""
+        order = Order(OrderKind.WRITE_OFF, Realm("0" * 16), "", OPERATOR, 1, 1, value=silence)
+        self.orders = SiteOrders([order], {order: Came(said, 0.0)})
 
     def note(self, event: str, **_: str) -> None:
         """A line of history."""

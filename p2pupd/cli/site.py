@@ -23,6 +23,7 @@ from p2pupd.publisher.settings import PublisherSettings
 from p2pupd.site import authority
 from p2pupd.trust.orders import MAX_BYTES
 from p2pupd.wire.messages import DEVICE_PATTERN
+from p2pupd.wire.orders import LONGEST_SILENCE, SHORTEST_SILENCE
 
 R = TypeVar("R")
 FILE: Final = click.Path(path_type=Path, dir_okay=False, readable=False)
@@ -156,7 +157,8 @@ site.add_command(
     "--silent",
     type=Duration(),
     metavar="TIME",
-    help="All that gave no sign of life for so long (12h), until each is heard again.",
+    help="Instead: nobody waits for those that have given no sign of life for so long (12h, at "
+    "least 1h), until each is heard again.",
 )
 @_order_options
 def retire(device: str | None, undo: bool, silent: float | None, desk: _Desk) -> None:
@@ -164,7 +166,9 @@ def retire(device: str | None, undo: bool, silent: float | None, desk: _Desk) ->
     if (device is None) is (silent is None) or (undo and silent is not None):
         raise UsageError("name a DEVICE, or how long devices were --silent (they come back alone)")
     if silent is not None:
-        desk.give(OrderKind.WRITE_OFF, value=max(0, int(time.time() - silent)))
+        if not SHORTEST_SILENCE <= silent <= LONGEST_SILENCE:
+            raise UsageError("--silent must be between 1h and 10 years")
+        desk.give(OrderKind.WRITE_OFF, value=int(silent))
         return
     assert device is not None
     if DEVICE_PATTERN.fullmatch(device) is None:

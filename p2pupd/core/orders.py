@@ -4,10 +4,11 @@ Of one operator and subject the greatest stamp holds. Between operators, and bet
 resume, the greater sequence does: the one that was signed later.
 """
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
 
-from p2pupd.model.fleet import View
+from p2pupd.core.tally import INSTALLS
+from p2pupd.model.fleet import Seen, View
 from p2pupd.model.ids import DeviceId
 from p2pupd.model.orders import Order, OrderKind
 
@@ -19,10 +20,22 @@ def shelf_key(order: Order) -> str:
     return f"order:{order.operator[:OPERATOR_DIGITS]}:{order.kind}:{order.subject}"
 
 
+class Came(NamedTuple):
+    """When a write-off was `said`, in Unix seconds by this device's own clock, and from how many
+    seconds passed on it counts: what contradicts it may come a little later."""
+
+    said: float
+    counts_from: float
+
+
 class SiteOrders:
     """A reading of the orders that are known now."""
 
-    def __init__(self, orders: Iterable[Order] = ()) -> None:
+    def __init__(
+        self, orders: Iterable[Order] = (), came: Mapping[Order, Came] | None = None
+    ) -> None:
+        """A write-off counts only where it is known when it `came`."""
+        self._came = came or {}
         self._last: dict[tuple[OrderKind, str], Order] = {}
         for order in orders:
             key = (order.kind, order.subject)
@@ -53,16 +66,22 @@ class SiteOrders:
             if kind is OrderKind.RETIRE and order.value and order.device is not None
         )
 
-    def written_off(self, view: View, now: float) -> frozenset[DeviceId]:
-        """Who is retired, and who is silent since before the time that an operator named: nobody
-        waits for them. Whoever is heard again counts again."""
+    def written_off(self, view: View, now: float, passed: float) -> frozenset[DeviceId]:
+        """Who is retired, and who had been silent for as long as an operator named when he said so:
+        nobody waits for them. Whoever is heard again counts again.
+
+        All by this device's own clock: `now`, Unix seconds; `passed` are seconds that no clock that
+        is set changes. Who fell silent while it installed may be dead of that, and is not meant.
+        """
         order = self._last.get((OrderKind.WRITE_OFF, "site"))
-        if order is None:
+        came = self._came.get(order) if order is not None else None
+        if order is None or came is None or passed < came.counts_from:
             return self.retired()
+        last = min(came.said, now) - order.value
         silent = (
             device
             for device, seen in view.entries.items()
-            if seen.silent(now) and seen.last_sign < order.value
+            if seen.last_sign < last and seen.silent(now) and not _installs(seen)
         )
         return self.retired().union(silent)
 
@@ -70,6 +89,11 @@ class SiteOrders:
         """Bytes per second for all seeds together, 0 for no cap; None where nobody ordered any."""
         order = self._last.get((OrderKind.SEED_CAP, "site"))
         return order.value if order else None
+
+
+def _installs(seen: Seen) -> bool:
+    doing = seen.record.deployment
+    return doing is not None and doing.phase in INSTALLS
 
 
 def _rank(order: Order) -> tuple[int, str]:

@@ -7,8 +7,8 @@ from p2pupd.model.fleet import Seen, View
 from p2pupd.model.ids import DeviceId
 from p2pupd.model.release import Release
 
-MOST: Final = 64
-"""Releases that are followed at the same time; the one that was taken up first gives way."""
+MOST: Final = 16
+"""Releases that are followed at the same time; the one that was asked for first gives way."""
 
 
 class Tallies:
@@ -22,12 +22,12 @@ class Tallies:
     ) -> Tally:
         """What `view` proves about the release. The rest as for Tally."""
         key = (release.component, release.release)
-        followed = self._followed.get(key)
+        followed = self._followed.pop(key, None)
         if followed is None or not followed.serves(release, view, retired, resumed):
-            self._followed.pop(key, None)
-            followed = self._followed[key] = _Followed(release, retired, resumed)
-            if len(self._followed) > MOST:
-                del self._followed[next(iter(self._followed))]
+            followed = _Followed(release, retired, resumed)
+        self._followed[key] = followed
+        if len(self._followed) > MOST:
+            del self._followed[next(iter(self._followed))]
         followed.follow(view)
         return followed.tally
 

@@ -148,7 +148,9 @@ class Fleet:
     def copies(self, releases: Iterable[Release], orders: SiteOrders) -> tuple[Copies, ...]:
         """How often the floor, without the devices that were retired, holds each of them."""
         wanted, view, now = self._settings.copies, self.view, self.now()
-        return copies(view, releases, wanted, now, retired=orders.written_off(view, now))
+        return copies(
+            view, releases, wanted, now, retired=orders.written_off(view, now, seconds_passed())
+        )
 
     async def run(self, content: Content, on_news: Callable[[bool], None]) -> None:
         """Until cancelled.

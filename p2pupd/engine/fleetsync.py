@@ -242,10 +242,19 @@ class FleetSync:
                 view = last.view
                 rounds += used
                 moved = moved or more
-            for digit, digest in zip(DIGITS, answer.children, strict=False):
-                if digest != self._at(part + digit):
-                    parts.append(part + digit)
+            parts += self._apart(part, answer.children)
         return view, differs and not moved
+
+    def _apart(self, part: str, children: Sequence[bytes]) -> list[str]:
+        """The parts of it that differ, in the order in which none starves: the last one is looked
+        into first. That is the one of the orders; the rest is left to chance."""
+        found = [
+            part + digit
+            for digit, digest in zip(DIGITS, children, strict=False)
+            if digest != self._at(part + digit)
+        ]
+        self._chance.shuffle(found)
+        return sorted(found, key=lambda each: not each.strip(DIGITS[0]))
 
     async def _move(
         self, neighbour: Neighbour, part: str, difference: Difference, answer: Answer

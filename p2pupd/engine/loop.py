@@ -222,6 +222,9 @@ class Engine:
             if working is not None:
                 working.cancel()
             return
+        before = self._working.get(command.deployment)
+        if before is not None:
+            before.cancel()
         name = f"{type(command).__name__} {command.deployment}"
         self._working[command.deployment] = self._tasks.start(name, self._carry_out(command))
 

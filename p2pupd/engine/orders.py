@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from p2pupd.core.digest_tree import Index, name_of_order
 from p2pupd.core.floor import Taken, stamp_bytes
-from p2pupd.core.orders import SiteOrders, shelf_key
+from p2pupd.core.orders import Came, SiteOrders, shelf_key
 from p2pupd.errors import NothingToDo, RecordError, UpdateError
+from p2pupd.host.clock import seconds_passed
 from p2pupd.journal.interface import Journal
 from p2pupd.model.fleet import Stamp
 from p2pupd.model.ids import Realm
-from p2pupd.model.orders import Order
+from p2pupd.model.orders import Order, OrderKind
 from p2pupd.trust.envelope import Envelope, unseal
 from p2pupd.trust.orders import MAX_BYTES, PAYLOAD_TYPE, verify
 
@@ -47,11 +48,14 @@ class OrderShelf:
         realm: Realm,
         site: str,
         operators: Iterable[str],
+        settle: float,
         note: Callable[..., None],
         changed: Callable[[], None],
     ) -> None:
-        """`note` writes a line into the log and the history; `changed` is called after an order
-        that says something new."""
+        """`settle`: the seconds that news needs to cross the floor. `note` writes a line into the
+        log and the history; `changed` is called after an order that says something new, and when a
+        write-off begins to count."""
+        self._settle = settle
         self._index = index
         self._journal = journal
         self._realm = realm
@@ -60,6 +64,7 @@ class OrderShelf:
         self._note = note
         self._changed = changed
         self._held: dict[str, _Held] = {}
+        self._came: dict[Order, Came] = {}
         self._keys: dict[bytes, str] = {}
         self._unwritten: asyncio.Queue[tuple[str, bytes, float]] = asyncio.Queue()
         self.orders = SiteOrders()
@@ -89,6 +94,8 @@ class OrderShelf:
         self._read()
         self._note("order.taken", order=order.label, operator=order.operator)
         self._changed()
+        if order.kind is OrderKind.WRITE_OFF:
+            asyncio.get_running_loop().call_later(self._settle + 0.1, self._changed)
         return Taken.NEWS, name_of_order(key)
 
     def hand_over(self, raw: bytes, now: float, spread: Callable[[bytes], None]) -> str:
@@ -138,6 +145,8 @@ class OrderShelf:
     def _keep(self, key: str, held: _Held) -> None:
         name = name_of_order(key)
         self._held[key] = held
+        if held.order.kind is OrderKind.WRITE_OFF:
+            self._came[held.order] = Came(held.heard, seconds_passed() + self._settle)
         self._keys[name] = key
         self._index.put(name, stamp_bytes(held.stamp), stamp_bytes(held.stamp))
         if len(self._held) > MOST:
@@ -157,4 +166,6 @@ class OrderShelf:
                 log.warning("order.not-kept reason=%s error=%s", error.reason, error)
 
     def _read(self) -> None:
-        self.orders = SiteOrders(each.order for each in self._held.values())
+        held = [each.order for each in self._held.values()]
+        self._came = {order: came for order, came in self._came.items() if order in held}
+        self.orders = SiteOrders(held, self._came)

@@ -29,7 +29,7 @@ from p2pupd.engine.parts import Parts
 from p2pupd.engine.site_settings import SiteSettings
 from p2pupd.engine.transfers import Note
 from p2pupd.errors import UpdateError, UsageError
-from p2pupd.host.clock import local_time
+from p2pupd.host.clock import local_time, seconds_passed
 from p2pupd.model.deployment import Deployment
 from p2pupd.model.fleet import Halt, StatusRecord
 from p2pupd.model.ids import ComponentId, DeploymentId
@@ -177,7 +177,7 @@ class Turns:
     def tally(self, release: Release) -> Tally:
         """What the floor proves about it; it goes on with the floor until it is asked for again."""
         orders, view = self._orders, self._parts.view()
-        retired = orders.written_off(view, self._parts.clock().now)
+        retired = orders.written_off(view, self._parts.clock().now, seconds_passed())
         resumed = orders.resumed(*_key(release))
         return self._tallies.of(release, view, retired=retired, resumed=resumed)
 

@@ -1,7 +1,6 @@
 """What a site's operator orders: signed once, carried by every device, obeyed by all."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 
 from p2pupd.model.ids import ComponentId, DeviceId, Realm
@@ -28,7 +27,7 @@ class Order:
     `sequence` is Unix milliseconds of its signing, or one more than the last order's; `epoch` grows
     when that count was lost. HOLD, RESUME and APPROVE name `component` and `release`, RETIRE a
     `device`. `value` is 1, or 0 for a RETIRE that is taken back; of a SEED_CAP bytes per second, 0
-    for none; of a WRITE_OFF the Unix seconds of the last sign of life that still counts.
+    for none; of a WRITE_OFF the seconds of silence after which a device is written off.
     """
 
     kind: OrderKind
@@ -57,6 +56,5 @@ class Order:
         if self.kind is OrderKind.RETIRE:
             return f"retire {self.device}" if self.value else f"retire no more {self.device}"
         if self.kind is OrderKind.WRITE_OFF:
-            since = datetime.fromtimestamp(self.value, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-            return f"retire who is silent since {since}"
+            return f"retire who was silent for {self.value} s"
         return f"{self.kind} {self.component} release {self.release}"

@@ -12,9 +12,13 @@ from p2pupd.wire.records import LAST_EPOCH, MOST, NAME_BYTES
 
 VERSION: Final = 1
 MAX_BYTES: Final = 512
-LAST_TIME: Final = 253402300799
-"""Unix seconds of the last second of the year 9999."""
-_MOST: Final = {OrderKind.SEED_CAP: MOST, OrderKind.WRITE_OFF: LAST_TIME}
+SHORTEST_SILENCE: Final = 3600
+LONGEST_SILENCE: Final = 10 * 366 * 86400
+"""Seconds that a write-off can name: a restart is no silence."""
+_BETWEEN: Final = {
+    OrderKind.SEED_CAP: (0, MOST),
+    OrderKind.WRITE_OFF: (SHORTEST_SILENCE, LONGEST_SILENCE),
+}
 KEYS: Final = {"v", "kind", "realm", "site", "e", "n", "co", "rel", "dev", "val"}
 
 
@@ -66,6 +70,6 @@ def _check(order: Order) -> None:
         raise ProtocolError(f"a {order.kind} names a device, or none, wrongly")
     if (order.component is not None) is not about_release or (order.release and not about_release):
         raise ProtocolError(f"a {order.kind} names a release, or none, wrongly")
-    most = _MOST.get(order.kind, 1)
-    if order.value > most:
+    least, most = _BETWEEN.get(order.kind, (0, 1))
+    if not least <= order.value <= most:
         raise ProtocolError(f"a {order.kind} has a value that it cannot have")

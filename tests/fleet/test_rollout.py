@@ -1,5 +1,6 @@
 """A rollout on real daemons: it halts where devices fail, and goes on where an operator says so."""
 
+import asyncio
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,7 +16,6 @@ from scenarios.lib.fleet import (
     all_reach,
     events,
     fleet,
-    knows,
     on,
     p2pupd,
     powered,
@@ -133,7 +133,7 @@ def _armed_is_busy(floor: Fleet) -> Json:
     return {"interlock_command": ["sh", "-c", f'! grep -q \'"armed": *"B"\' {state}']}
 
 
-async def test_devices_that_are_gone_are_retired_together(tmp_path: Path) -> None:
+async def test_an_order_to_write_off_spares_who_is_silent_for_less(tmp_path: Path) -> None:
     office = Office(tmp_path / "careful", SIZE)
     one = Rollout(max_concurrent=1)
     office.add(1, size=SIZE, component=COMPONENT, hardware_ids=(HARDWARE,), rollout=one)
@@ -144,21 +144,30 @@ async def test_devices_that_are_gone_are_retired_together(tmp_path: Path) -> Non
         here = careful.device("here", settings=QUICK | {"site": orders})
         gone = [careful.device(f"gone{each}", settings=QUICK) for each in range(3)]
 
+        async def known() -> bool:
+            return [len(await each.ask("/v1/fleet") or []) for each in (seed, here)] == [5, 5]
+
         async def waits() -> bool:
             return "cut-off" in await _codes(here)
 
         async with powered([seed, here]):
             async with powered(gone):
-                for each in (seed, here):
-                    await knows(each, 4)
+                await until(known, 60, "everybody has said something")
             for each in gone:
                 await each.stop(signal.SIGKILL)
             office.stick(tmp_path / "pocket").rename(careful.stick)
             await until(waits, 60, "most of the floor is silent")
-            await on(here, "site", "retire", "--silent", "1s", "--operator", str(operator), PASS)
-            await all_reach([here], "confirmed", within=60)
-            [order] = (await here.status() or {})["site"]["orders"]
-            assert order["kind"] == "write-off"
+            retire = ("site", "retire", "--operator", str(operator), PASS, "--silent")
+            assert "between 1h and 10 years" in await on(here, *retire, "59m", expect=2)
+            assert "obeyed here" in await on(here, *retire, "2h")
+
+            async def crossed() -> bool:
+                orders = (await seed.status() or {"site": {"orders": []}})["site"]["orders"]
+                return [each["label"] for each in orders] == ["retire who was silent for 7200 s"]
+
+            await until(crossed, 20, "the order crosses the floor")
+            await asyncio.sleep(SETTLE)
+            assert "cut-off" in await _codes(here)
 
 
 async def _mended(canary: Device, later: Device, operator: Path) -> None:

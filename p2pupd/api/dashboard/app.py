@@ -54,8 +54,8 @@ QUIET: Final = ("phase.changed",)
 """Lines that only the whole log has."""
 READERS: Final = 48
 """So many pages are followed at once."""
-OF_ONE_ADDRESS: Final = 24
-"""And so many of them from one address, which may be a proxy of many."""
+OF_ONE_ADDRESS: Final = 12
+"""And so many of them from one address."""
 DEVICES: Final = 64
 """Pages of so many devices are remembered."""
 STALL: Final = 30.0

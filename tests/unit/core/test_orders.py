@@ -4,8 +4,9 @@ from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
-from p2pupd.core.orders import NO_ORDERS, SiteOrders, shelf_key
-from p2pupd.model.fleet import View
+from p2pupd.core.orders import NO_ORDERS, Came, SiteOrders, shelf_key
+from p2pupd.model.deployment import Phase
+from p2pupd.model.fleet import DeploymentState, Seen, View
 from p2pupd.model.ids import DeviceId, Realm
 from p2pupd.model.orders import Order, OrderKind
 from tests.builders import COMPONENT
@@ -60,25 +61,51 @@ def test_a_device_is_retired_until_that_is_taken_back() -> None:
     assert SiteOrders([back, order(OrderKind.RETIRE, 1)]).retired() == frozenset()
 
 
-def test_who_is_silent_since_long_ago_is_written_off_until_it_is_heard_again() -> None:
-    early, late, lives = (replace(seen(each), heard=NOW - 9e5 * (2 - each)) for each in range(3))
-    view = View({each.record.device: each for each in (early, late, lives)})
-    orders = [order(OrderKind.RETIRE, 1)]
-    assert SiteOrders(orders).written_off(view, NOW) == {DEVICE}
-    orders.append(order(OrderKind.WRITE_OFF, 2, value=NOW - 1_000_000, component=None, release=0))
-    assert SiteOrders(orders).written_off(view, NOW) == {DEVICE, early.record.device}
-    orders.append(order(OrderKind.WRITE_OFF, 3, value=NOW, component=None, release=0))
-    silent = {early.record.device, late.record.device}
-    assert SiteOrders(orders).written_off(view, NOW) == {DEVICE, *silent}
-    heard = View({**view.entries, early.record.device: replace(early, heard=float(NOW))})
-    assert SiteOrders(orders).written_off(heard, NOW) == {DEVICE, late.record.device}
+DAY = 86400.0
 
 
-def test_whoever_answers_is_not_written_off_whatever_time_an_operator_names() -> None:
-    lives = seen(1)
-    ahead = order(OrderKind.WRITE_OFF, 1, value=NOW * 2, component=None, release=0)
-    view = View({lives.record.device: lives})
-    assert SiteOrders([ahead]).written_off(view, NOW) == frozenset()
+def _gone(number: int, days: float, **changes: Any) -> Seen:
+    return replace(seen(number, **changes), heard=NOW - days * DAY)
+
+
+def _written_off(
+    *floor: Seen, since: float = 0.0, said: float = NOW, now: float = NOW
+) -> set[DeviceId]:
+    """By an order to write off who was silent for two days, which counts `since` a second."""
+    two_days = order(OrderKind.WRITE_OFF, 2, value=172800, component=None, release=0)
+    orders = SiteOrders([order(OrderKind.RETIRE, 1), two_days], {two_days: Came(said, since)})
+    view = View({each.record.device: each for each in floor})
+    return set(orders.written_off(view, now, passed=10.0) - {DEVICE})
+
+
+def test_who_was_silent_for_so_long_is_written_off_until_it_is_heard_again() -> None:
+    early, late = _gone(1, 3), _gone(2, 1)
+    assert _written_off(early, late, seen(3)) == {early.record.device}
+    assert _written_off(replace(early, heard=float(NOW)), late) == set()
+    days_later = NOW + 5 * DAY
+    assert _written_off(early, late, now=days_later) == {early.record.device}
+
+
+def test_without_a_write_off_only_retired_devices_are() -> None:
+    view = View({each.record.device: each for each in (_gone(1, 300),)})
+    assert NO_ORDERS.written_off(view, NOW, 0.0) == frozenset()
+    untold = order(OrderKind.WRITE_OFF, 2, value=3600, component=None, release=0)
+    assert SiteOrders([untold]).written_off(view, NOW, 0.0) == frozenset()
+
+
+def test_a_write_off_waits_for_what_may_contradict_it() -> None:
+    assert _written_off(_gone(1, 3), since=10.5) == set()
+
+
+def test_clocks_that_disagree_write_nobody_off_who_was_heard() -> None:
+    restarts = replace(seen(1), lost=NOW + 1.0)
+    assert restarts.silent(NOW)
+    assert _written_off(restarts, _gone(2, 1), said=NOW + 900 * DAY) == set()
+
+
+def test_whoever_fell_silent_while_it_installed_is_not_written_off() -> None:
+    dead = _gone(1, 3, deployment=DeploymentState(COMPONENT, "1", 7, Phase.ARMED, NOW))
+    assert _written_off(dead) == set()
 
 
 def test_the_last_seed_cap_holds() -> None:
@@ -103,7 +130,7 @@ def test_an_order_is_told_in_words() -> None:
     assert order(OrderKind.HOLD, 1).label == "hold gateway-os release 7"
     assert order(OrderKind.RETIRE, 1).label == f"retire {DEVICE}"
     assert order(OrderKind.RETIRE, 1, value=0).label == f"retire no more {DEVICE}"
-    said = "retire who is silent since 1970-01-01 00:16:40Z"
+    said = "retire who was silent for 1000 s"
     assert order(OrderKind.WRITE_OFF, 1, component=None).label == said
     assert order(OrderKind.SEED_CAP, 1).label == "seed-cap 1000 bytes/s"
     assert order(OrderKind.SEED_CAP, 1, value=0).label == "seed-cap lifted"

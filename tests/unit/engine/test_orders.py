@@ -1,6 +1,7 @@
 """The shelf of orders: forged ones count nowhere, replayed ones do no harm, all are kept."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from p2pupd.core.floor import Taken
 from p2pupd.engine.fleet_settings import FleetSettings
 from p2pupd.engine.orders import MOST, OrderShelf
 from p2pupd.errors import NothingToDo, RecordError
+from p2pupd.host.clock import seconds_passed
 from p2pupd.journal.settings import JournalSettings
 from p2pupd.journal.sqlite import SqliteJournal
+from p2pupd.model.fleet import View
 from p2pupd.model.ids import ComponentId, DeviceId, Realm
 from p2pupd.model.orders import Order, OrderKind
 from p2pupd.trust import records
@@ -27,7 +30,6 @@ from tests.support import eventually, running
 ANNE = SigningKey(b"a" * 32)
 OPERATOR = ANNE.verify_key.encode().hex()
 REALM = Realm("0" * 16)
-FEW = FleetSettings(devices=3, interval=3600.0, pace=0.01)  # type: ignore[arg-type]
 
 
 def signed(kind: OrderKind, sequence: int, release: int = 7, realm: Realm = REALM) -> bytes:
@@ -41,10 +43,15 @@ class Rig:
     def __init__(self, journal: SqliteJournal) -> None:
         self.journal = journal
         self.told: list[str] = []
+        self.changes = 0
         self.shelf = self.fresh()
 
     def fresh(
-        self, operator: str = OPERATOR, index: Index | None = None, realm: Realm = REALM
+        self,
+        operator: str = OPERATOR,
+        index: Index | None = None,
+        realm: Realm = REALM,
+        settle: float = 0.0,
     ) -> OrderShelf:
         shelf = OrderShelf(
             index or Index(),
@@ -52,14 +59,18 @@ class Rig:
             realm=realm,
             site="",
             operators=[operator],
+            settle=settle,
             note=self._note,
-            changed=lambda: None,
+            changed=self._changed,
         )
         shelf.load()
         return shelf
 
     def _note(self, event: str, **fields: Any) -> None:
         self.told.append(f"{event} {fields['order']}")
+
+    def _changed(self) -> None:
+        self.changes += 1
 
     def take(self, raw: bytes) -> Taken:
         return self.shelf.take(unseal(raw, MAX_BYTES), raw, 9.0)[0]
@@ -107,22 +118,42 @@ async def test_of_too_many_orders_the_one_signed_first_gives_way_in_whatever_ord
     assert rig.shelf.orders.held("os", 1) is None
 
 
-async def test_whoever_has_no_room_for_strangers_still_hears_of_orders(rig: Rig) -> None:
+@pytest.mark.parametrize("most", [3, 700])
+async def test_who_has_no_room_for_strangers_still_hears_of_all_orders(rig: Rig, most: int) -> None:
+    """Both views are full, of other devices each; one message lists 512 items."""
+    few = FleetSettings(devices=most, interval=3600.0, pace=0.01)  # type: ignore[arg-type]
     floor: dict[DeviceId, Node] = {}
-    one, other = Node(1, floor, [2], FEW), Node(2, floor, [1], FEW)
+    one, other = Node(1, floor, [2], few), Node(2, floor, [1], few)
     shelves = [rig.fresh(index=each.index, realm=saying.REALM) for each in (one, other)]
-    for node, shelf, strangers in zip((one, other), shelves, ((10, 11), (12, 13)), strict=True):
+    for node, shelf, first in zip((one, other), shelves, (10, 10_000), strict=True):
         node.says()
         node.sync.add(shelf)
-        for each in strangers:
-            raw = saying.signed(each)
+        for number in range(first, first + most - 1):
+            raw = saying.signed(number)
             node.shelf.take(unseal(raw, records.MAX_BYTES), raw, saying.NOW)
-    raw = signed(OrderKind.HOLD, 5, realm=saying.REALM)
-    shelves[1].take(unseal(raw, MAX_BYTES), raw, 9.0)
-    assert one.shelf.full
+        assert node.shelf.full
+    for release in range(1, 41):
+        raw = signed(OrderKind.HOLD, 5, release, realm=saying.REALM)
+        shelves[1].take(unseal(raw, MAX_BYTES), raw, 9.0)
     async with running(one.sync.run()):
         one.sync.told(other.id, other.sync.digest)
-        await eventually(lambda: shelves[0].orders.held("os", 7) is not None)
+        await eventually(lambda: len(shelves[0].listing()) == 40)
+
+
+async def test_a_write_off_counts_when_news_had_time_to_cross_the_floor(rig: Rig) -> None:
+    shelf, told = rig.fresh(settle=0.3), rig.changes
+    order = Order(OrderKind.WRITE_OFF, REALM, "", OPERATOR, 1, 5, value=3600)
+    raw = sign(order, NaClSigner(ANNE))
+    shelf.take(unseal(raw, MAX_BYTES), raw, saying.NOW - 60.0)
+    gone = replace(saying.seen(1), heard=saying.NOW - 4000.0)
+    view = View({gone.record.device: gone})
+    assert shelf.orders.written_off(view, saying.NOW, seconds_passed()) == frozenset()
+    await eventually(lambda: rig.changes == told + 2)
+    assert shelf.orders.written_off(view, saying.NOW, seconds_passed()) == {gone.record.device}
+    async with running(shelf.run()):
+        await eventually(rig.journal.orders)
+    again = rig.fresh().orders.written_off(view, saying.NOW, seconds_passed())
+    assert again == {gone.record.device}
 
 
 def test_orders_have_names_of_their_own() -> None:

@@ -256,6 +256,18 @@ async def test_production_that_runs_delays_a_restart_and_is_noted_once(
     assert rig.said == ["restart.waits"]
 
 
+async def test_who_is_written_off_holds_nobody_up_until_it_is_heard_again(make: Make) -> None:
+    rig = make(settle=0, devices=1)
+    gone = [canary(rig), seen(record(device_of(PLAIN, 1, 3)))]
+    rig.hears(own(rig), *(replace(each, heard=rig.now - 9000.0) for each in gone))
+    turns = await turns_of(rig)
+    assert await held(turns, CANARIES) == ["wave", "cut-off"]
+    rig.writes_off(7200, rig.now)
+    assert await held(turns, CANARIES) == ["soak"]
+    rig.hears(canary(rig))
+    assert await held(turns, CANARIES) == ["wave"]
+
+
 async def test_nobody_starts_into_a_release_that_was_halted_meanwhile(make: Make) -> None:
     rig = make(settle=0)
     rig.hears(own(rig), canary(rig))
