@@ -54,7 +54,7 @@ QUIET: Final = ("phase.changed",)
 """Lines that only the whole log has."""
 READERS: Final = 48
 """So many pages are followed at once."""
-OF_ONE_ADDRESS: Final = 12
+OF_ONE_ADDRESS: Final = 24
 """And so many of them from one address."""
 DEVICES: Final = 64
 """Pages of so many devices are remembered."""
@@ -151,7 +151,7 @@ class Dashboard:
         self._readers[reader] += 1
         try:
             await response.prepare(request)
-            async with aclosing(live.follow(since)) as told:
+            async with aclosing(live.follow(since, lambda: request.transport is None)) as told:
                 async for event in told:
                     async with asyncio.timeout(STALL):
                         await response.write(event.encode())

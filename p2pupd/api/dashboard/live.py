@@ -50,8 +50,11 @@ class Live:
         await self._since(asyncio.get_running_loop().time() - INTERVAL)
         return self._name(), {name: part[0] for name, part in self._parts.items()}
 
-    async def follow(self, since: str) -> AsyncGenerator[str, None]:
-        """Events for ever, for a page of version `since`: changed parts, or a word to load anew."""
+    async def follow(
+        self, since: str, gone: Callable[[], bool] = lambda: False
+    ) -> AsyncGenerator[str, None]:
+        """Events until the reader is `gone`, for a page of version `since`: changed parts, or a
+        word to load anew."""
         loop = asyncio.get_running_loop()
         await self._since(loop.time() - INTERVAL)
         have = self._number(since)
@@ -59,7 +62,7 @@ class Live:
             yield _event("stale", self._name(), {})
             return
         said = loop.time()
-        while True:
+        while not gone():
             changed = {name: html for name, (html, _, at) in self._parts.items() if at > have}
             if changed:
                 have, said = self._version, loop.time()
