@@ -81,6 +81,7 @@ def test_what_a_later_version_adds_is_ignored() -> None:
         {"ln": [["eth0", "not an address"]]},
         {"ln": [["eth0", 7]]},
         {"ln": [["eth0", "010.0.0.7"]]},
+        {"ln": [["eth0", "FE80::1"]]},
         {"ln": [["eth0"]]},
         {"co": [["NO GOOD NAME", "1", 1]]},
         {"co": [[None, "1", 1]]},
