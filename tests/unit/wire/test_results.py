@@ -3,7 +3,7 @@ import pytest
 from p2pupd.errors import ProtocolError
 from p2pupd.wire import codec
 from p2pupd.wire.records import MOST
-from p2pupd.wire.results import MAX_BYTES, PAGE, Results, decode, encode
+from p2pupd.wire.results import MAX_BYTES, PAGE, Results, decode, encode, fitting
 from p2pupd.wire.sync import OLDEST, Item
 
 
@@ -22,6 +22,14 @@ def test_lines_of_history_come_home_too_and_may_be_missing() -> None:
 def test_an_item_may_be_older_than_neighbours_tell() -> None:
     results = Results(7, (Item(b"1", OLDEST + 1), Item(b"2", MOST)))
     assert decode(encode(results)) == results
+
+
+def test_as_many_are_written_as_fit_from_the_first() -> None:
+    few = (Item(b"1", 1), Item(b"2", 2))
+    assert fitting(few, ()) == few
+    half = Item(b"\0" * (MAX_BYTES // 2), 0)
+    assert fitting((few[0], half, half, few[1]), ()) == (few[0], half)
+    assert fitting(few, (half.raw, half.raw)) == ()
 
 
 def test_more_than_fits_is_not_written() -> None:
