@@ -12,6 +12,7 @@ from math import inf, nextafter
 from operator import attrgetter
 from typing import Final, NamedTuple
 
+from p2pupd.core.lifecycle import HALTED, LEFT
 from p2pupd.core.waves import place, stage_of
 from p2pupd.model.deployment import Phase
 from p2pupd.model.fleet import Seen, Standing, StatusRecord, Update
@@ -24,10 +25,7 @@ INSTALLS: Final = frozenset({Phase.INSTALLING, Phase.ARMED, Phase.TRIAL, Phase.R
 """The phases in which a device is busy with the release and may not work."""
 
 BLAMELESS: Final = frozenset(
-    {
-        *("no-space", "fetch-failed", "source-gone", "neighbour-busy", "protocol"),
-        *("rollback-wanted", "halted"),
-    }
+    {"no-space", "fetch-failed", "source-gone", "neighbour-busy", "protocol", LEFT, HALTED}
 )
 """Reasons of an end that are not the release's fault."""
 

@@ -149,7 +149,7 @@ class Fleet:
         """How often the floor, without the devices that were retired, holds each of them."""
         wanted, view, now = self._settings.copies, self.view, self.now()
         return copies(
-            view, releases, wanted, now, retired=orders.written_off(view, now, seconds_passed())
+            view, releases, wanted, now, retired=orders.written_off(view, now, self._passed())
         )
 
     async def run(self, content: Content, on_news: Callable[[bool], None]) -> None:

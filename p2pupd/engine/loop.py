@@ -217,14 +217,11 @@ class Engine:
                 await self._ended(after)
 
     def _act(self, command: do.Command) -> None:
+        working = self._working.pop(command.deployment, None)
+        if working is not None:
+            working.cancel()
         if isinstance(command, do.StopFetch):
-            working = self._working.pop(command.deployment, None)
-            if working is not None:
-                working.cancel()
             return
-        before = self._working.get(command.deployment)
-        if before is not None:
-            before.cancel()
         name = f"{type(command).__name__} {command.deployment}"
         self._working[command.deployment] = self._tasks.start(name, self._carry_out(command))
 

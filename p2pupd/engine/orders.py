@@ -32,6 +32,7 @@ class _Held:
     stamp: Stamp
     raw: bytes
     heard: float
+    counts_from: float
 
 
 class OrderShelf:
@@ -64,7 +65,6 @@ class OrderShelf:
         self._note = note
         self._changed = changed
         self._held: dict[str, _Held] = {}
-        self._came: dict[Order, Came] = {}
         self._keys: dict[bytes, str] = {}
         self._unwritten: asyncio.Queue[tuple[str, bytes, float]] = asyncio.Queue()
         self.orders = SiteOrders()
@@ -77,26 +77,27 @@ class OrderShelf:
             except RecordError as error:
                 log.info("order.left-out key=%s reason=%s", key, error.reason)
                 continue
-            self._keep(key, _Held(order, stamp, raw, heard))
+            self._keep(key, self._now_held(order, stamp, raw, heard))
         self._read()
 
     def take(self, envelope: Envelope, raw: bytes, heard: float) -> tuple[Taken, bytes]:
         """See Shelf."""
         order, stamp = self._verified(envelope)
         key = shelf_key(order)
+        name = name_of_order(key)
         held = self._held.get(key)
         if held is not None and stamp <= held.stamp:
-            return (Taken.KNOWN if stamp == held.stamp else Taken.OLD), name_of_order(key)
-        self._keep(key, _Held(order, stamp, raw, heard))
+            return (Taken.KNOWN if stamp == held.stamp else Taken.OLD), name
+        self._keep(key, self._now_held(order, stamp, raw, heard))
         if key not in self._held:
-            return Taken.FULL, name_of_order(key)
+            return Taken.FULL, name
         self._unwritten.put_nowait((key, raw, heard))
         self._read()
         self._note("order.taken", order=order.label, operator=order.operator)
         self._changed()
         if order.kind is OrderKind.WRITE_OFF:
             asyncio.get_running_loop().call_later(self._settle + 0.1, self._changed)
-        return Taken.NEWS, name_of_order(key)
+        return Taken.NEWS, name
 
     def hand_over(self, raw: bytes, now: float, spread: Callable[[bytes], None]) -> str:
         """Take an order that an operator handed to this device, and `spread` it by its name; what
@@ -142,18 +143,20 @@ class OrderShelf:
     def _verified(self, envelope: Envelope) -> tuple[Order, Stamp]:
         return verify(envelope, self._realm, self._site, self._operators)
 
+    def _now_held(self, order: Order, stamp: Stamp, raw: bytes, heard: float) -> _Held:
+        return _Held(order, stamp, raw, heard, seconds_passed() + self._settle)
+
     def _keep(self, key: str, held: _Held) -> None:
         name = name_of_order(key)
         self._held[key] = held
-        if held.order.kind is OrderKind.WRITE_OFF:
-            self._came[held.order] = Came(held.heard, seconds_passed() + self._settle)
         self._keys[name] = key
         self._index.put(name, stamp_bytes(held.stamp), stamp_bytes(held.stamp))
         if len(self._held) > MOST:
             gone = min(self._held, key=lambda each: (self._held[each].order.sequence, each))
             del self._held[gone]
-            self._index.drop(name_of_order(gone))
-            del self._keys[name_of_order(gone)]
+            name = name_of_order(gone)
+            self._index.drop(name)
+            del self._keys[name]
 
     async def run(self) -> None:
         """Write down what came, until cancelled. A full disk costs an order after a restart, when
@@ -166,6 +169,10 @@ class OrderShelf:
                 log.warning("order.not-kept reason=%s error=%s", error.reason, error)
 
     def _read(self) -> None:
-        held = [each.order for each in self._held.values()]
-        self._came = {order: came for order, came in self._came.items() if order in held}
-        self.orders = SiteOrders(held, self._came)
+        held = self._held.values()
+        came = {
+            each.order: Came(each.heard, each.counts_from)
+            for each in held
+            if each.order.kind is OrderKind.WRITE_OFF
+        }
+        self.orders = SiteOrders((each.order for each in held), came)

@@ -1,7 +1,6 @@
 """A rollout on real daemons: it halts where devices fail, and goes on where an operator says so."""
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -153,8 +152,6 @@ async def test_an_order_to_write_off_spares_who_is_silent_for_less(tmp_path: Pat
         async with powered([seed, here]):
             async with powered(gone):
                 await until(known, 60, "everybody has said something")
-            for each in gone:
-                await each.stop(signal.SIGKILL)
             office.stick(tmp_path / "pocket").rename(careful.stick)
             await until(waits, 60, "most of the floor is silent")
             retire = ("site", "retire", "--operator", str(operator), PASS, "--silent")
